@@ -1,0 +1,208 @@
+/**
+ * What the stages need from the outside world. Sources and targets are adapters; the rest are rooms of the house.
+ * Every method that waits takes an AbortSignal or lives under the signal of its context, and rejects soon after abort.
+ */
+import type { Container, Fingerprint, Image, OpenImage } from './image.ts';
+import type { JsonObject, JsonValue } from './json.ts';
+import type { Artifact, Landing, Observation } from './landing.ts';
+import type { Firmware, Machine } from './machine.ts';
+import type { WaveMachine } from './wave.ts';
+
+// --- for every step ---------------------------------------------------------------------------------------------
+
+/** A step either ended, or it waits for the outside world: then its worker slot is given back until `afterMs` passed. */
+export type StepOutcome<T> = { kind: 'done'; value: T } | { kind: 'wait'; afterMs: number; note: string };
+
+export type Progress = {
+  /** What the target (or staging) durably holds. Never more than `totalBytes`, never less than before. */
+  doneBytes: number;
+  totalBytes: number;
+  note: string;
+};
+
+/** What one attempt at one step may use. Bound to its run, machine and lease. */
+export type StepContext = {
+  run: string;
+  machine: string;
+  /** `landfall:run` and `landfall:machine`: put on everything that is created at the target. */
+  tags: Readonly<Record<string, string>>;
+  /** Aborts on cancellation, on shutdown of the worker and when the lease is lost. No request outlives it. */
+  signal: AbortSignal;
+  ledger: Ledger;
+  checkpoints: Checkpoints;
+  slots: Slots;
+  clock: Clock;
+  /** One line for the operator in the run's events. */
+  log(level: LogLevel, message: string, fields?: JsonObject): void;
+  /** Never blocks the data path; the newest value wins. */
+  report(progress: Progress): void;
+};
+
+export type LogLevel = 'info' | 'warn' | 'error';
+
+export interface Clock {
+  /** Milliseconds since the epoch on the one clock of all hosts (Redis TIME). For durable decisions. */
+  now(): Promise<number>;
+  /** Monotonic milliseconds of this process. For durations. */
+  monotonicMs(): number;
+}
+
+export type LedgerState = 'intended' | 'done' | 'failed' | 'discarded';
+
+/** One side effect on the outside world: the intent before it, the outcome after it. */
+export type LedgerEntry = {
+  run: string;
+  machine: string;
+  /** What is made, as `kind` or `kind:disk`, for example "import-task:0", "instance". */
+  thing: string;
+  /** Grows only when the last outcome was settled as failed or discarded. */
+  generation: number;
+  /** hash(run, machine, thing, generation), 32 hex digits: the client token, and the tail of deterministic names. */
+  token: string;
+  state: LedgerState;
+  /** The target's name for it once known, for example {snapshotId}. */
+  ref: JsonObject | null;
+  /** Milliseconds since the epoch, of the last change. */
+  at: number;
+};
+
+export interface Ledger {
+  /**
+   * Declares that `thing` will be made. Returns the open entry (intended or done) where there is one: then find what
+   * it made before creating it. Throws `lease-lost` when this attempt's lease is stale.
+   */
+  intend(thing: string): Promise<LedgerEntry>;
+  /** Writes the outcome; `ref` is merged over what is known. Throws `lease-lost` when this attempt's lease is stale. */
+  settle(entry: LedgerEntry, state: LedgerState, ref?: JsonObject): Promise<LedgerEntry>;
+  /** All entries of this machine, oldest first. */
+  entries(): Promise<LedgerEntry[]>;
+}
+
+/** Small durable values of this machine in this run, for what the target cannot tell. Saved after the write was acknowledged. */
+export interface Checkpoints {
+  get(key: string): Promise<JsonValue | null>;
+  set(key: string, value: JsonValue): Promise<void>;
+  delete(key: string): Promise<void>;
+}
+
+/** Counted permits shared by all workers, for example import tasks outstanding at a target. */
+export interface Slots {
+  /** Idempotent for one holder. false: all are taken, ask again later. Given back when the machine ends, at the latest. */
+  claim(slot: { name: string; holder: string; limit: number }): Promise<boolean>;
+  release(slot: { name: string; holder: string }): Promise<void>;
+}
+
+/** What outlives workers: screenshots, consoles, digests, proofs. Paths are relative, with `/`. */
+export interface Evidence {
+  put(path: string, bytes: Uint8Array | string): Promise<void>;
+  /** null when there is none. */
+  get(path: string): Promise<Uint8Array | null>;
+  list(prefix: string): Promise<string[]>;
+  /** Where an operator finds it: an absolute file path or an s3:// URL. */
+  locate(path: string): string;
+}
+
+/** One line of pre-flight or of `doctor`. */
+export type Finding = {
+  level: 'ok' | 'warn' | 'fail';
+  /** What was looked at, for example "bucket acme-mig" or "shop-db disk 0". */
+  subject: string;
+  message: string;
+  /** What to do; null when ok. */
+  remedy: string | null;
+};
+
+// --- sources ----------------------------------------------------------------------------------------------------
+
+export type PowerState = 'on' | 'off';
+
+export interface Source {
+  /** The machines that `from` selects; an appliance may hold several. Throws `image-…` errors on bad input. */
+  machines(from: JsonObject, signal: AbortSignal): Promise<Machine[]>;
+  powerState(machine: Machine, signal: AbortSignal): Promise<PowerState>;
+  /** Fixes a consistent state of one disk and says where to read it. Reads no data unless the source must be unpacked. */
+  export(request: ExportRequest, context: StepContext): Promise<Image>;
+  /** Serves the image over NBD, in the process that reads. */
+  open(image: Image, signal: AbortSignal): Promise<OpenImage>;
+  /** Throws `source-changed` when the image can no longer be found. */
+  fingerprint(image: Image): Promise<Fingerprint>;
+  /** Gives back whatever export held or unpacked for this machine. Idempotent. */
+  release(request: { from: JsonObject; machine: Machine }, context: StepContext): Promise<void>;
+}
+
+export type ExportRequest = {
+  from: JsonObject;
+  machine: Machine;
+  disk: string;
+  pass: number;
+  /** A folder of this run and machine in staging, for sources that must be unpacked. Made by whoever writes there. */
+  stagingFolder: string;
+};
+
+// --- targets ----------------------------------------------------------------------------------------------------
+
+export type TargetCapabilities = {
+  /** In order of preference. */
+  containers: readonly Container[];
+  maxDiskBytes: number;
+  maxDisks: number;
+  firmware: readonly Firmware[];
+};
+
+export type PlannedMachine = { wave: WaveMachine; machine: Machine };
+
+export interface Target {
+  readonly capabilities: TargetCapabilities;
+  /** In which container this disk is uploaded. Throws `target-refused` where none will do. */
+  containerFor(disk: { bytes: number }): Container;
+  /** Everything that can be known before a byte moves: credentials, bucket, role, rights, names, sizes, limits. */
+  preflight(machines: readonly PlannedMachine[], signal: AbortSignal): Promise<Finding[]>;
+  /** Opens a new upload, or the one that an earlier attempt left (find before create). */
+  openUpload(request: UploadRequest, context: StepContext): Promise<UploadSink>;
+  /** Re-entrant: each call looks where things stand, does what can be done and returns; state is in the ledger. */
+  import(request: ImportRequest, context: StepContext): Promise<StepOutcome<Landing>>;
+  observe(landing: Landing, context: StepContext): Promise<Observation>;
+  /** Puts a proven landing into service: from quarantine into the wave's network. Re-entrant. */
+  admit(request: { to: JsonObject; landing: Landing }, context: StepContext): Promise<StepOutcome<Landing>>;
+  /** Removes what one ledger entry made, if it is still there, and nothing else. Idempotent. */
+  discard(entry: LedgerEntry, context: StepContext): Promise<void>;
+  /** Everything at the target that carries this run's tag, also what was created just before a crash. */
+  findTagged(run: string, signal: AbortSignal): Promise<TaggedThing[]>;
+  /** Removes one thing that findTagged found, after checking that it still carries the run's tag. Idempotent. */
+  removeTagged(thing: TaggedThing, run: string, signal: AbortSignal): Promise<void>;
+}
+
+export type TaggedThing = { kind: string; id: string; machine: string | null; detail: string };
+
+export type UploadRequest = {
+  machine: Machine;
+  disk: string;
+  to: JsonObject;
+  container: Container;
+  /** Exact length of the file. */
+  lengthBytes: number;
+};
+
+export type HeldPart = {
+  bytes: number;
+  /** CRC-32 as an unsigned number, where the target tells it. */
+  crc32: number | null;
+};
+
+/**
+ * A sequential upload in parts, numbered from 1, each `partBytes` long but the last. Parts may be written in any
+ * order and again; a part is durable once `writePart` resolved.
+ */
+export type UploadSink = {
+  partBytes: number;
+  partCount: number;
+  /** The finished artifact, where an earlier attempt got that far: then nothing is left to write. */
+  finished: Artifact | null;
+  /** What the target says it holds. */
+  held: ReadonlyMap<number, HeldPart>;
+  writePart(part: { number: number; bytes: Uint8Array; crc32: number }, signal: AbortSignal): Promise<void>;
+  /** Puts the parts together. `crc32ByPart` has every part. Idempotent: on a second call finds the artifact. */
+  finish(crc32ByPart: readonly number[]): Promise<Artifact>;
+};
+
+export type ImportRequest = { machine: Machine; to: JsonObject; artifacts: readonly Artifact[] };

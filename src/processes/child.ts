@@ -1,0 +1,156 @@
+/**
+ * Child processes with one owner. Each dies with its parent, even when the parent is killed with SIGKILL
+ * (`setpriv --pdeathsig KILL`), runs without a shell, and can be limited by `prlimit`.
+ */
+import { execa, type Options, type ResultPromise } from 'execa';
+import { LandfallError } from '../domain/errors.ts';
+
+export type ToolOptions = {
+  command: string;
+  args: readonly string[];
+  signal?: AbortSignal;
+  timeoutMs?: number;
+  limits?: ToolLimits;
+  environment?: Readonly<Record<string, string>>;
+  cwd?: string;
+  /** Called with each whole line of standard output; carriage returns end a line too (progress). */
+  onLine?: (line: string) => void;
+};
+
+export type ToolLimits = { addressSpaceBytes?: number; cpuSeconds?: number };
+
+export type ToolResult = { exitCode: number; stdout: string; stderr: string };
+
+/** A child that goes on while its owner works. Disposing ends it and waits until it is gone. */
+export type RunningTool = AsyncDisposable & {
+  pid: number;
+  /** Settles when the child ended, for whatever reason; never rejects. */
+  exited: Promise<ToolResult>;
+  /** SIGTERM, then SIGKILL after `graceMs`. */
+  stop(graceMs?: number): Promise<ToolResult>;
+};
+
+/** Output beyond this is cut: no tool may fill our memory. */
+const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
+const STOP_GRACE_MS = 3_000;
+
+/** Runs a tool to its end. Throws `tool-missing`, `tool-failed` or `cancelled`. */
+export async function runTool(options: ToolOptions): Promise<ToolResult> {
+  const result = await tryTool(options);
+  if (result.exitCode !== 0) {
+    const said = result.stderr.trim() || result.stdout.trim() || 'it said nothing';
+    throw new LandfallError({
+      code: 'tool-failed',
+      message: `${options.command} ended with status ${result.exitCode}: ${lastLines(said, 3)}`,
+      context: { command: options.command, exitCode: result.exitCode },
+    });
+  }
+  return result;
+}
+
+/** Runs a tool to its end and gives its exit status, whatever it is. Throws `tool-missing` or `cancelled`. */
+export async function tryTool(options: ToolOptions): Promise<ToolResult> {
+  options.signal?.throwIfAborted();
+  const child = spawn(options);
+  const result = await finish(child, options.command);
+  options.signal?.throwIfAborted();
+  return result;
+}
+
+/** Starts a tool that goes on. Throws `tool-missing`. */
+export async function startTool(options: ToolOptions): Promise<RunningTool> {
+  options.signal?.throwIfAborted();
+  const child = spawn(options);
+  const exited = finish(child, options.command).catch(
+    (error: unknown): ToolResult => ({ exitCode: -1, stdout: '', stderr: String(error) }),
+  );
+  const { pid } = child;
+  if (pid === undefined) throw toolMissing(options.command, (await exited).stderr);
+  const stop = async (graceMs = STOP_GRACE_MS): Promise<ToolResult> => {
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+    try {
+      return await exited;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return { pid, exited, stop, [Symbol.asyncDispose]: async () => void (await stop()) };
+}
+
+function spawn(options: ToolOptions): Child {
+  const args = [
+    '--pdeathsig',
+    'KILL',
+    '--',
+    ...limitArguments(options.limits),
+    options.command,
+    ...options.args,
+  ];
+  const own: Options = { env: { LC_ALL: 'C', ...options.environment } };
+  if (options.cwd !== undefined) own.cwd = options.cwd;
+  if (options.signal !== undefined) own.cancelSignal = options.signal;
+  if (options.timeoutMs !== undefined) own.timeout = options.timeoutMs;
+  const child: Child = execa('setpriv', args, { ...own, ...EXECA_OPTIONS } as typeof EXECA_OPTIONS);
+  if (options.onLine !== undefined) splitLines(child, options.onLine);
+  return child;
+}
+
+const EXECA_OPTIONS = {
+  stdin: 'ignore',
+  reject: false,
+  maxBuffer: MAX_OUTPUT_BYTES,
+  stripFinalNewline: true,
+  forceKillAfterDelay: STOP_GRACE_MS,
+} as const;
+
+type Child = ResultPromise<typeof EXECA_OPTIONS>;
+
+async function finish(child: Child, command: string): Promise<ToolResult> {
+  const result = await child;
+  if (result.timedOut) {
+    throw new LandfallError({
+      code: 'tool-failed',
+      message: `${command} did not end within ${result.durationMs / 1000} s and was stopped`,
+      retryable: true,
+    });
+  }
+  // setpriv answers 127 when the command cannot be found.
+  if (result.exitCode === 127 || (result.exitCode === undefined && result.code === 'ENOENT')) {
+    throw toolMissing(command, result.stderr);
+  }
+  return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
+}
+
+function splitLines(child: Child, onLine: (line: string) => void): void {
+  let rest = '';
+  child.stdout.setEncoding('utf8');
+  child.stdout.on('data', (text: string) => {
+    const lines = (rest + text).split(/[\r\n]+/);
+    rest = lines.pop() ?? '';
+    for (const line of lines) onLine(line);
+  });
+  child.stdout.on('end', () => {
+    if (rest !== '') onLine(rest);
+  });
+}
+
+function limitArguments(limits: ToolLimits | undefined): string[] {
+  if (limits === undefined) return [];
+  const args = ['prlimit'];
+  if (limits.addressSpaceBytes !== undefined) args.push(`--as=${limits.addressSpaceBytes}`);
+  if (limits.cpuSeconds !== undefined) args.push(`--cpu=${limits.cpuSeconds}`);
+  return [...args, '--'];
+}
+
+function toolMissing(command: string, detail: string): LandfallError {
+  return new LandfallError({
+    code: 'tool-missing',
+    message: `${command} is not installed (${detail.trim()}). Run \`npm run setup\` or \`landfall doctor\` to see what to install.`,
+    context: { command },
+  });
+}
+
+function lastLines(text: string, count: number): string {
+  return text.split('\n').slice(-count).join(' | ');
+}
