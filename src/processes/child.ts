@@ -87,10 +87,12 @@ function spawn(options: ToolOptions): Child {
     options.command,
     ...options.args,
   ];
-  const own: Options = { env: { LC_ALL: 'C', ...options.environment } };
-  if (options.cwd !== undefined) own.cwd = options.cwd;
-  if (options.signal !== undefined) own.cancelSignal = options.signal;
-  if (options.timeoutMs !== undefined) own.timeout = options.timeoutMs;
+  const own: Options = {
+    env: { LC_ALL: 'C', ...options.environment },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
+  };
   const child: Child = execa('setpriv', args, { ...own, ...EXECA_OPTIONS } as typeof EXECA_OPTIONS);
   if (options.onLine !== undefined) splitLines(child, options.onLine);
   return child;

@@ -1,0 +1,153 @@
+/**
+ * What can happen to a machine's record, as pure functions. Each returns the changed record, or null where the change
+ * does not apply any more (a late job, a second delivery, an operator who was too late): then nothing is written.
+ */
+import type { LandfallError, SavedError } from './errors.ts';
+import { saveError } from './errors.ts';
+import { type Job, retryDelayMs, stepKey } from './job.ts';
+import { isAtRest, type MachineRecord, newSteps, type Step, type StepOutput } from './machine-record.ts';
+
+/** A slot was granted: the machine starts to move. */
+export function startMachine(record: MachineRecord, now: number): MachineRecord | null {
+  if (record.status !== 'waiting') return null;
+  return { ...record, status: 'moving', startedAt: record.startedAt ?? now };
+}
+
+/** The step that this job may do now; null when the job is not the record's current one. */
+export function currentStep(record: MachineRecord, job: Job): Step | null {
+  const step = record.steps[stepKey(job)];
+  if (record.status !== 'moving' || step === undefined) return null;
+  return step.state === 'active' && step.try === job.try ? step : null;
+}
+
+export function beginStep(record: MachineRecord, job: Job, now: number): MachineRecord | null {
+  const step = currentStep(record, job);
+  if (step === null || step.startedAt !== null) return null;
+  return withStep(record, { ...step, startedAt: now });
+}
+
+export function finishStep(
+  record: MachineRecord,
+  { job, output, now }: { job: Job; output: StepOutput; now: number },
+): MachineRecord | null {
+  const step = currentStep(record, job);
+  if (step === null) return null;
+  const done: Step = { ...step, state: 'done', endedAt: now, notBefore: null, error: null };
+  return withOutput(withStep(record, done), output);
+}
+
+/** A try failed: the next one is due after a growing delay, or the step has failed for good. */
+export function failStep(
+  record: MachineRecord,
+  { job, error, now, tries }: { job: Job; error: LandfallError; now: number; tries: number },
+): MachineRecord | null {
+  const step = currentStep(record, job);
+  if (step === null) return null;
+  return withStep(record, nextTry({ step, job, error: saveError(error), now, tries }));
+}
+
+/** BullMQ finished or dropped a job that the record still wants: another try, without a delay. */
+export function replaceLostJob(
+  record: MachineRecord,
+  { job, now, tries }: { job: Job; now: number; tries: number },
+): MachineRecord | null {
+  const step = currentStep(record, job);
+  if (step === null) return null;
+  const error: SavedError = {
+    code: 'job-lost',
+    message: `The job for ${stepKey(job)} of ${job.machine} ended without a result (its worker died too often, or it was removed from the queue).`,
+    retryable: true,
+    context: { try: job.try },
+  };
+  const replaced = nextTry({ step, job, error, now, tries });
+  return withStep(record, { ...replaced, notBefore: null });
+}
+
+export function cancelMachine(record: MachineRecord, now: number): MachineRecord | null {
+  if (isAtRest(record.status)) return null;
+  return { ...record, status: 'cancelled', endedAt: now };
+}
+
+/** An operator's retry: from the failed step on; from the first step where the machine was discarded. */
+export function retryMachine(record: MachineRecord): MachineRecord | null {
+  switch (record.status) {
+    case 'waiting':
+    case 'moving':
+    case 'landed':
+      return null;
+    case 'discarded':
+      return {
+        ...restarted(record),
+        ...NOTHING_MADE,
+        steps: laterTries(newSteps(record.machine), record.steps),
+      };
+    case 'failed':
+    case 'cancelled':
+      return { ...restarted(record), steps: mapSteps(record.steps, unfinishedAgain) };
+  }
+}
+
+/** What it made at the target was removed. */
+export function markDiscarded(record: MachineRecord, now: number): MachineRecord | null {
+  if (record.status === 'discarded' || !isAtRest(record.status)) return null;
+  return { ...record, ...NOTHING_MADE, status: 'discarded', endedAt: now };
+}
+
+const NOTHING_MADE = { images: {}, prepared: {}, artifacts: {}, landing: null } as const;
+
+function restarted(record: MachineRecord): MachineRecord {
+  return { ...record, status: 'waiting', error: null, endedAt: null, proof: null };
+}
+
+function unfinishedAgain(step: Step): Step {
+  if (step.state === 'done') return step;
+  return {
+    ...step,
+    state: 'pending',
+    try: step.try + 1,
+    failures: 0,
+    notBefore: null,
+    startedAt: null,
+    error: null,
+  };
+}
+
+/** Fresh steps whose tries go on where the old ones ended, so that job ids never repeat. */
+function laterTries(fresh: Record<string, Step>, old: Record<string, Step>): Record<string, Step> {
+  return mapSteps(fresh, (step) => ({ ...step, try: (old[stepKey(step)]?.try ?? 0) + 1 }));
+}
+
+function nextTry(failed: { step: Step; job: Job; error: SavedError; now: number; tries: number }): Step {
+  const { step, job, error, now, tries } = failed;
+  const failures = step.failures + 1;
+  if (!error.retryable || failures >= tries)
+    return { ...step, state: 'failed', failures, error, endedAt: now };
+  const notBefore = now + retryDelayMs({ ...job, try: failures });
+  return { ...step, try: step.try + 1, failures, notBefore, error };
+}
+
+function withStep(record: MachineRecord, step: Step): MachineRecord {
+  return { ...record, steps: { ...record.steps, [stepKey(step)]: step } };
+}
+
+function withOutput(record: MachineRecord, output: StepOutput): MachineRecord {
+  switch (output.stage) {
+    case 'export':
+      return { ...record, images: { ...record.images, [output.disk]: output.image } };
+    case 'convert':
+      return { ...record, prepared: output.prepared };
+    case 'upload':
+      return { ...record, artifacts: { ...record.artifacts, [output.disk]: output.artifact } };
+    case 'import':
+    case 'admit':
+      return { ...record, landing: output.landing };
+    case 'validate':
+      return { ...record, proof: output.proof };
+    default:
+      return output satisfies never;
+  }
+}
+
+function mapSteps(steps: Record<string, Step>, change: (step: Step) => Step): Record<string, Step> {
+  return Object.fromEntries(Object.entries(steps).map(([key, step]) => [key, change(step)]));
+}
