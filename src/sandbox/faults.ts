@@ -1,0 +1,67 @@
+/** Faults that a test puts in the way of requests. They are reachable from the process only, never over HTTP. */
+import type { IncomingMessage } from 'node:http';
+
+export type FaultedService = 's3' | 'ec2' | 'sts' | 'iam';
+
+export type Fault = {
+  service: FaultedService;
+  /** For example `UploadPart`; every action of the service where it is left out. */
+  action?: string;
+  /** Only this part of a multipart upload. */
+  partNumber?: number;
+  /** How many requests it meets before it is gone; default 1. */
+  times?: number;
+  /** Lets so many requests pass first. */
+  skip?: number;
+  /** Waits before anything else is done. */
+  delayMs?: number;
+  /** Resets the connection once this many bytes of the request's body arrived (0: at once); nothing is stored. */
+  dropAfterBytes?: number;
+  /** Does the work, then resets the connection instead of answering: the client cannot know. */
+  dropAnswer?: boolean;
+  /** Answers with this error, for example {status: 503, code: 'SlowDown'}. */
+  error?: { status: number; code: string; message?: string };
+};
+
+export type FaultedRequest = { service: FaultedService; action: string; partNumber: number | null };
+
+export type Faults = {
+  add(fault: Fault): void;
+  clear(): void;
+  /** Takes the first fault that this request meets, and counts it down. */
+  take(request: FaultedRequest): Fault | null;
+};
+
+export function createFaults(): Faults {
+  let waiting: { fault: Fault; skip: number; times: number }[] = [];
+  return {
+    add: (fault) => void waiting.push({ fault, skip: fault.skip ?? 0, times: fault.times ?? 1 }),
+    clear: () => {
+      waiting = [];
+    },
+    take(request) {
+      for (const entry of waiting) {
+        if (!meets(entry.fault, request)) continue;
+        if (entry.skip > 0) {
+          entry.skip -= 1;
+          continue;
+        }
+        entry.times -= 1;
+        if (entry.times === 0) waiting = waiting.filter((other) => other !== entry);
+        return entry.fault;
+      }
+      return null;
+    },
+  };
+}
+
+function meets(fault: Fault, { service, action, partNumber }: FaultedRequest): boolean {
+  if (fault.service !== service) return false;
+  if (fault.action !== undefined && fault.action !== action) return false;
+  return fault.partNumber === undefined || fault.partNumber === partNumber;
+}
+
+/** A reset, not an orderly end: the client sees ECONNRESET as when a peer dies. */
+export function dropConnection(request: IncomingMessage): void {
+  request.socket.resetAndDestroy();
+}
