@@ -1,0 +1,133 @@
+/**
+ * One attempt at one step: take the lease, run the stage, commit the outcome. Safe on second delivery (a job that the
+ * record no longer wants returns at once) and after a kill at any point (the record was not committed, so the step is
+ * done again, and stages find what the earlier attempt made).
+ */
+import { asLandfallError, LandfallError } from '../domain/errors.ts';
+import { type Job, stepKey } from '../domain/job.ts';
+import { beginStep, currentStep, failStep, finishStep } from '../domain/machine-changes.ts';
+import type { MachineRecord, StepOutput } from '../domain/machine-record.ts';
+import type { StepContext, StepOutcome } from '../domain/ports.ts';
+import type { RunRecord } from '../domain/run-record.ts';
+import { openCheckpoints } from '../state/checkpoints.ts';
+import { acquireLease, type Lease } from '../state/lease.ts';
+import { openLedger } from '../state/ledger.ts';
+import { openSlots } from '../state/slots.ts';
+import type { State } from '../state/state.ts';
+import type { Conductor } from './conductor.ts';
+import { createProgressReporter } from './progress-reporter.ts';
+
+/** What a stage does; the composition root gives it source, target and evidence. */
+export type RunStep = (work: {
+  run: RunRecord;
+  record: MachineRecord;
+  job: Job;
+  context: StepContext;
+}) => Promise<StepOutcome<StepOutput>>;
+
+export type AttemptEnd =
+  | { kind: 'ended' }
+  /** Give the worker slot back and deliver the same job again later. */
+  | { kind: 'later'; afterMs: number };
+
+/** Why an attempt's signal aborted. */
+export type AbortReason = 'shutdown' | 'stop';
+
+export type AttemptDeps = { state: State; conductor: Conductor; runStep: RunStep };
+
+/** Two redeliveries must not spin. */
+const LEASE_POLL_FLOOR_MS = 250;
+
+export async function attemptStep(
+  deps: AttemptDeps,
+  { job, signal }: { job: Job; signal: AbortSignal },
+): Promise<AttemptEnd> {
+  const { state, conductor } = deps;
+  const run = await state.runs.get(job.run);
+  const record = run === null ? null : await state.machines.get(job.run, job.machine);
+  if (run === null || record === null) return { kind: 'ended' };
+  if (currentStep(record, job) === null) {
+    // A second delivery. Its first may have been killed between commit and adding what follows.
+    await conductor.look(job);
+    return { kind: 'ended' };
+  }
+  const reply = await acquireLease(state.redis, { run: job.run, machine: job.machine, step: stepKey(job) });
+  if (reply.kind === 'taken')
+    return { kind: 'later', afterMs: Math.max(LEASE_POLL_FLOOR_MS, reply.freeInMs) };
+  await using lease = reply.lease;
+  return attemptUnderLease(deps, {
+    run,
+    job,
+    lease,
+    signal: AbortSignal.any([signal, lease.signal]),
+    stop: signal,
+  });
+}
+
+type Attempt = { run: RunRecord; job: Job; lease: Lease; signal: AbortSignal; stop: AbortSignal };
+
+async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<AttemptEnd> {
+  const { state, conductor, runStep } = deps;
+  const { run, job, lease, signal, stop } = attempt;
+  await conductor.change(job, (record, _view, now) => beginStep(record, job, now));
+  const record = await state.machines.get(job.run, job.machine);
+  if (record === null || currentStep(record, job) === null) return { kind: 'ended' };
+  const progress = createProgressReporter(state, job);
+  const context = openContext({ state, job, lease, signal, report: progress.report });
+  try {
+    const outcome = await runStep({ run, record, job, context });
+    await progress.flush();
+    if (outcome.kind === 'wait') return { kind: 'later', afterMs: outcome.afterMs };
+    await conductor.change(job, (now, _view, at) => finishStep(now, { job, output: outcome.value, now: at }));
+    return { kind: 'ended' };
+  } catch (thrown) {
+    if (stop.aborted && (stop.reason as AbortReason) === 'stop') return { kind: 'ended' };
+    if (stop.aborted) return { kind: 'later', afterMs: 1 };
+    if (lease.signal.aborted) return { kind: 'later', afterMs: LEASE_POLL_FLOOR_MS };
+    const error = described(asLandfallError(thrown), job);
+    await conductor.change(job, (now, view, at) => failStep(now, { job, error, now: at, tries: view.tries }));
+    return { kind: 'ended' };
+  } finally {
+    progress.stop();
+  }
+}
+
+function openContext(open: {
+  state: State;
+  job: Job;
+  lease: Lease;
+  signal: AbortSignal;
+  report: StepContext['report'];
+}): StepContext {
+  const { state, job, lease, signal, report } = open;
+  const { redis, clock } = state;
+  const { run, machine } = job;
+  return {
+    run,
+    machine,
+    tags: { 'landfall:run': run, 'landfall:machine': machine },
+    signal,
+    clock,
+    report,
+    ledger: openLedger({ redis, clock, run, machine, lease }),
+    checkpoints: openCheckpoints({ redis, run, machine, lease }),
+    slots: openSlots({ redis, run, machine }),
+    log(level, message, fields = {}) {
+      // Lines are for eyes: a Redis that is away must not stop the data path.
+      void state.events
+        .append({ type: 'log', run, machine, step: stepKey(job), level, message, fields })
+        .catch(() => {});
+    },
+  };
+}
+
+/** Names machine and step where a failure came from code that does not know them. */
+function described(error: LandfallError, job: Job): LandfallError {
+  if (error.code !== 'internal') return error;
+  return new LandfallError({
+    code: 'internal',
+    message: `${stepKey(job)} of ${job.machine} failed unexpectedly: ${error.message}`,
+    retryable: true,
+    cause: error.cause ?? error,
+  });
+}

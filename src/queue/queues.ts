@@ -1,0 +1,102 @@
+/**
+ * The queues. BullMQ says what runs; what is true stands in the records. Jobs carry ids only, are tried once, and are
+ * kept when they ended, because adding an id again must stay a no-op (facts: with removeOnComplete it would run again).
+ */
+import { type ConnectionOptions, type JobsOptions, Queue } from 'bullmq';
+import { type Job, jobId, queueName, STAGES, type Stage, stageOf } from '../domain/job.ts';
+import { PREFIX } from '../state/keys.ts';
+import { type RedisUrl, redisOptions } from '../state/redis.ts';
+
+/** Every process that fires timers serves this queue; its jobs only say "look at this machine again". */
+export const WAKE_QUEUE = 'wake';
+
+export type WakeUp = { run: string; machine: string };
+
+export type Queues = AsyncDisposable & {
+  /** Adds jobs; those whose id exists are left as they are. */
+  add(jobs: readonly Job[]): Promise<void>;
+  /** missing: BullMQ does not know it; ended: completed or failed there; live: waiting, delayed or running. */
+  look(job: Job): Promise<'missing' | 'live' | 'ended'>;
+  remove(jobs: readonly Job[]): Promise<void>;
+  /** Looks at a machine again at `at` (ms since the epoch). */
+  wakeAt(wakeUp: WakeUp & { at: number; now: number }): Promise<void>;
+  counts(): Promise<Record<Stage, QueueCounts>>;
+};
+
+export type QueueCounts = { waiting: number; active: number; delayed: number };
+
+/** One MULTI of this many jobs keeps Redis responsive (facts: 10,000 at once stalls it for 2 s). */
+const BATCH = 50;
+
+const KEEP: JobsOptions = { attempts: 1, removeOnComplete: false, removeOnFail: false };
+
+export function queueConnection(url: RedisUrl): ConnectionOptions {
+  return redisOptions(url);
+}
+
+export function openQueues(url: RedisUrl): Queues {
+  const open = (name: string): Queue => {
+    const queue = new Queue(name, { connection: queueConnection(url), prefix: PREFIX });
+    queue.on('error', () => {});
+    return queue;
+  };
+  const stages = Object.fromEntries(STAGES.map((stage) => [stage, open(queueName(stage, null))])) as Record<
+    Stage,
+    Queue
+  >;
+  const wake = open(WAKE_QUEUE);
+  const queueOf = (job: Job): Queue => stages[stageOf(job.stage)];
+
+  return {
+    async add(jobs) {
+      for (const [queue, batch] of batches(jobs, queueOf)) {
+        await queue.addBulk(
+          batch.map((job) => ({ name: job.stage, data: job, opts: { ...KEEP, jobId: jobId(job) } })),
+        );
+      }
+    },
+
+    async look(job) {
+      const found = await queueOf(job).getJob(jobId(job));
+      if (found === undefined) return 'missing';
+      return found.finishedOn === undefined ? 'live' : 'ended';
+    },
+
+    async remove(jobs) {
+      for (const job of jobs) await queueOf(job).remove(jobId(job));
+    },
+
+    async wakeAt({ run, machine, at, now }) {
+      const id = [run, encodeURIComponent(machine), 'wake', at].join('.');
+      const delay = Math.max(0, at - now);
+      await wake.add(
+        'wake',
+        { run, machine },
+        { jobId: id, delay, removeOnComplete: true, removeOnFail: true },
+      );
+    },
+
+    async counts() {
+      const entries = STAGES.map(async (stage) => {
+        const {
+          waiting = 0,
+          active = 0,
+          delayed = 0,
+        } = await stages[stage].getJobCounts('waiting', 'active', 'delayed');
+        return [stage, { waiting, active, delayed }] as const;
+      });
+      return Object.fromEntries(await Promise.all(entries)) as Record<Stage, QueueCounts>;
+    },
+
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...Object.values(stages), wake].map((queue) => queue.close()));
+    },
+  };
+}
+
+function* batches(jobs: readonly Job[], queueOf: (job: Job) => Queue): Generator<[Queue, Job[]]> {
+  const byQueue = Map.groupBy(jobs, queueOf);
+  for (const [queue, all] of byQueue) {
+    for (let i = 0; i < all.length; i += BATCH) yield [queue, all.slice(i, i + BATCH)];
+  }
+}

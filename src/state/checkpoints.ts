@@ -1,0 +1,38 @@
+/** Checkpoints of one machine in one run, written under a lease: a stale attempt cannot overwrite its successor's. */
+import type { Redis } from 'ioredis';
+import type { JsonValue } from '../domain/json.ts';
+import type { Checkpoints } from '../domain/ports.ts';
+import { keys } from './keys.ts';
+import { FENCE, type Lease, leaseLost } from './lease.ts';
+
+export function openCheckpoints(open: {
+  redis: Redis;
+  run: string;
+  machine: string;
+  lease: Lease;
+}): Checkpoints {
+  const { redis, lease } = open;
+  const hash = keys.checkpoints(open.run, open.machine);
+  const write = async (script: string, ...args: string[]): Promise<void> => {
+    const reply = await redis.eval(script, 2, lease.key, hash, lease.token, ...args);
+    if (reply === 'stale') throw leaseLost(lease.key);
+  };
+  return {
+    async get(key) {
+      const json = await redis.hget(hash, key);
+      return json === null ? null : (JSON.parse(json) as JsonValue);
+    },
+    set: (key, value) => write(SET, key, JSON.stringify(value)),
+    delete: (key) => write(DELETE, key),
+  };
+}
+
+const SET = `${FENCE}
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+return 'written'
+`;
+
+const DELETE = `${FENCE}
+redis.call('HDEL', KEYS[2], ARGV[2])
+return 'written'
+`;

@@ -1,0 +1,41 @@
+/** The run's events: appended by commits and by workers, read by `watch`, `logs` and the dashboard. */
+import type { Redis } from 'ioredis';
+import type { RunEvent, StoredEvent } from '../domain/events.ts';
+import { keys } from './keys.ts';
+
+/** About 400 machines × 6 steps × a few events and lines each; older ones go first. */
+export const EVENTS_KEPT = 50_000;
+
+const PAGE = 500;
+
+export interface EventStream {
+  append(event: RunEvent): Promise<void>;
+  /** Events after `id` (from the start: "0"), oldest first, one page at most. */
+  read(run: string, afterId: string): Promise<StoredEvent[]>;
+}
+
+export function createEventStream(redis: Redis): EventStream {
+  return {
+    async append(event) {
+      await redis.xadd(
+        keys.events(event.run),
+        'MAXLEN',
+        '~',
+        EVENTS_KEPT,
+        '*',
+        'event',
+        JSON.stringify(event),
+      );
+    },
+
+    async read(run, afterId) {
+      const from = afterId === '0' ? '-' : `(${afterId}`;
+      const entries = await redis.xrange(keys.events(run), from, '+', 'COUNT', PAGE);
+      return entries.map(([id, fields]) => ({
+        ...(JSON.parse(fields[1] ?? '{}') as RunEvent),
+        id,
+        at: Number(id.split('-')[0]),
+      }));
+    },
+  };
+}

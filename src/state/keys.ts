@@ -1,0 +1,44 @@
+/** Every Redis key of Landfall. One hash tag keeps all keys on one node of a cluster (facts: BullMQ needs it too). */
+export const PREFIX = '{landfall}';
+
+const run = (id: string): string => `${PREFIX}:run:${id}`;
+
+export const keys = {
+  /** Sorted set of run ids by creation time. */
+  runs: `${PREFIX}:runs`,
+  /** Hash: wave name → its unarchived run. */
+  waves: `${PREFIX}:waves`,
+  /** Hash: machine identity → the live run that holds it. */
+  claims: `${PREFIX}:claims`,
+  /** Counter that hands out fencing tokens. */
+  fence: `${PREFIX}:fence`,
+  /** Sorted set of worker ids by last heartbeat. */
+  workers: `${PREFIX}:workers`,
+  worker: (id: string) => `${PREFIX}:worker:${id}`,
+  /** Pub/sub channel of signals to workers. */
+  signals: `${PREFIX}:signals`,
+  /** Hash: holder → owner. */
+  slots: (name: string) => `${PREFIX}:slots:${name}`,
+  lease: (of: { run: string; machine: string; step: string }) =>
+    `${PREFIX}:lease:${of.run}:${encodeURIComponent(of.machine)}:${of.step}`,
+  /** Hash {version, json}. */
+  run,
+  /** Hash {version, status, json}. */
+  machine: (id: string, name: string) => `${run(id)}:machine:${encodeURIComponent(name)}`,
+  /** Hash: status → number of machines. */
+  counts: (id: string) => `${run(id)}:counts`,
+  /** Sorted set of waiting machines by position. */
+  waiting: (id: string) => `${run(id)}:waiting`,
+  /** Stream of events. */
+  events: (id: string) => `${run(id)}:events`,
+  /** Hash: `machine step` → progress. */
+  progress: (id: string) => `${run(id)}:progress`,
+  /** Hash: `machine thing generation` → entry. */
+  ledger: (id: string) => `${run(id)}:ledger`,
+  /** Hash: `machine thing` → newest generation. */
+  ledgerHeads: (id: string) => `${run(id)}:ledger-heads`,
+  /** Hash: key → value. */
+  checkpoints: (id: string, machine: string) => `${run(id)}:checkpoints:${encodeURIComponent(machine)}`,
+  /** Set of `name holder` that a machine holds. */
+  slotsOf: (id: string, machine: string) => `${run(id)}:slots:${encodeURIComponent(machine)}`,
+} as const;

@@ -1,0 +1,93 @@
+/** The embedded Redis: Debian's redis-server on a unix socket of its own, durable by append-only file, ended with its owner. */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LandfallError } from '../domain/errors.ts';
+import { type RunningTool, startTool } from '../processes/child.ts';
+import { pingRedis, type RedisUrl } from './redis.ts';
+
+export type RedisServer = AsyncDisposable & { url: RedisUrl; pid: () => number };
+
+const START_TIMEOUT_MS = 15_000;
+const RESTART_DELAY_MS = 500;
+
+/** Starts Redis with its data in `folder` and starts it again whenever it dies, until disposed. */
+export async function startRedisServer(options: {
+  folder: string;
+  log: (message: string) => void;
+}): Promise<RedisServer> {
+  await mkdir(options.folder, { recursive: true });
+  // Socket paths end at 108 bytes, so it cannot live under the home folder; mkdtemp keeps other users out.
+  const socketFolder = await mkdtemp(join(tmpdir(), 'landfall-redis-'));
+  const socket = join(socketFolder, 'redis.sock');
+  const url = `unix:${socket}`;
+  let isEnding = false;
+  let server = await spawnServer({ folder: options.folder, socket });
+
+  const supervise = async (): Promise<void> => {
+    while (!isEnding) {
+      const { exitCode, stdout } = await server.exited;
+      if (isEnding) return;
+      options.log(
+        `redis-server ended (status ${exitCode}): ${stdout.split('\n').at(-1) ?? ''}; starting it again`,
+      );
+      await sleep(RESTART_DELAY_MS);
+      if (!isEnding) server = await spawnServer({ folder: options.folder, socket });
+    }
+  };
+  const supervision = supervise().catch((error: unknown) => options.log(`redis-server: ${String(error)}`));
+
+  const stop = async (): Promise<void> => {
+    isEnding = true;
+    await server.stop();
+    await supervision;
+    await rm(socketFolder, { recursive: true, force: true });
+  };
+  try {
+    await waitUntilReady(url, server);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, pid: () => server.pid, [Symbol.asyncDispose]: stop };
+}
+
+function spawnServer({ folder, socket }: { folder: string; socket: string }): Promise<RunningTool> {
+  const settings = {
+    port: '0',
+    unixsocket: socket,
+    unixsocketperm: '700',
+    dir: folder,
+    appendonly: 'yes',
+    appendfsync: 'everysec',
+    save: '',
+    'maxmemory-policy': 'noeviction',
+    daemonize: 'no',
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+  return startTool({ command: 'redis-server', args });
+}
+
+async function waitUntilReady(url: RedisUrl, server: RunningTool): Promise<void> {
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  let ended: string | null = null;
+  void server.exited.then((result) => {
+    ended = result.stdout.split('\n').slice(-3).join(' | ');
+  });
+  for (;;) {
+    try {
+      await pingRedis(url);
+      return;
+    } catch (error) {
+      if (ended !== null || performance.now() > deadline) {
+        throw new LandfallError({
+          code: 'redis-away',
+          message: `The embedded Redis did not start: ${ended ?? (error as Error).message}`,
+          cause: error,
+        });
+      }
+    }
+    await sleep(50);
+  }
+}

@@ -1,0 +1,154 @@
+/** Run records, and what hangs on a run as a whole: its wave's name and its claim on source machines. */
+import type { Redis } from 'ioredis';
+import { LandfallError } from '../domain/errors.ts';
+import type { MachineRecord } from '../domain/machine-record.ts';
+import type { RunRecord } from '../domain/run-record.ts';
+import { keys } from './keys.ts';
+
+export interface RunStore {
+  /**
+   * Creates a run with its machines, all or nothing. Throws `machine-busy` when one of them belongs to another live
+   * run and `conflict` when the wave has an unarchived run already.
+   */
+  create(run: RunRecord, machines: readonly MachineRecord[]): Promise<void>;
+  get(id: string): Promise<RunRecord | null>;
+  /** The wave's unarchived run. */
+  ofWave(name: string): Promise<string | null>;
+  /** Ids, newest first. */
+  list(): Promise<string[]>;
+  /** Compare-and-set on `version`; false: read again and decide again. */
+  commit(run: RunRecord): Promise<boolean>;
+  /** Gives up the wave's name and the claims, and commits. false: read again and decide again. */
+  archive(run: RunRecord, identities: readonly string[]): Promise<boolean>;
+}
+
+export function createRunStore(redis: Redis): RunStore {
+  const get = async (id: string): Promise<RunRecord | null> => {
+    const json = await redis.hget(keys.run(id), 'json');
+    return json === null ? null : (JSON.parse(json) as RunRecord);
+  };
+  return {
+    get,
+
+    async create(run, machines) {
+      const perMachine = machines.flatMap((record) => [
+        record.machine.name,
+        record.machine.identity,
+        JSON.stringify(record),
+      ]);
+      const machineKeys = machines.map((record) => keys.machine(run.id, record.machine.name));
+      const fixed = [
+        keys.run(run.id),
+        keys.runs,
+        keys.waves,
+        keys.claims,
+        keys.counts(run.id),
+        keys.waiting(run.id),
+      ];
+      const reply = (await redis.eval(
+        CREATE,
+        fixed.length + machineKeys.length,
+        ...fixed,
+        ...machineKeys,
+        run.id,
+        run.wave.name,
+        run.createdAt,
+        JSON.stringify(run),
+        ...perMachine,
+      )) as string[];
+      refuse(run, reply);
+    },
+
+    ofWave: (name) => redis.hget(keys.waves, name),
+    list: () => redis.zrange(keys.runs, '0', '-1', 'REV'),
+
+    async commit(run) {
+      const next = { ...run, version: run.version + 1 };
+      const reply = await redis.eval(
+        COMMIT,
+        1,
+        keys.run(run.id),
+        run.version,
+        next.version,
+        JSON.stringify(next),
+      );
+      return reply === 1;
+    },
+
+    async archive(run, identities) {
+      const next = { ...run, version: run.version + 1 };
+      const reply = await redis.eval(
+        ARCHIVE,
+        3,
+        keys.run(run.id),
+        keys.waves,
+        keys.claims,
+        run.version,
+        next.version,
+        JSON.stringify(next),
+        run.id,
+        run.wave.name,
+        ...identities,
+      );
+      return reply === 1;
+    },
+  };
+}
+
+const CREATE = `
+local run, wave = ARGV[1], ARGV[2]
+local other = redis.call('HGET', KEYS[3], wave)
+if other then return {'wave', other} end
+local busy = {'busy'}
+for i = 5, #ARGV, 3 do
+  local holder = redis.call('HGET', KEYS[4], ARGV[i + 1])
+  if holder then busy[#busy + 1] = ARGV[i]; busy[#busy + 1] = holder end
+end
+if #busy > 1 then return busy end
+redis.call('HSET', KEYS[1], 'version', 0, 'json', ARGV[4])
+redis.call('ZADD', KEYS[2], ARGV[3], run)
+redis.call('HSET', KEYS[3], wave, run)
+local position = 0
+for i = 5, #ARGV, 3 do
+  redis.call('HSET', KEYS[4], ARGV[i + 1], run)
+  redis.call('HSET', KEYS[7 + position], 'version', 0, 'status', 'waiting', 'json', ARGV[i + 2])
+  redis.call('ZADD', KEYS[6], position, ARGV[i])
+  position = position + 1
+end
+redis.call('HSET', KEYS[5], 'waiting', position)
+return {'created'}
+`;
+
+const COMMIT = `
+if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'json', ARGV[3])
+return 1
+`;
+
+const ARCHIVE = `
+if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'json', ARGV[3])
+if redis.call('HGET', KEYS[2], ARGV[5]) == ARGV[4] then redis.call('HDEL', KEYS[2], ARGV[5]) end
+for i = 6, #ARGV do
+  if redis.call('HGET', KEYS[3], ARGV[i]) == ARGV[4] then redis.call('HDEL', KEYS[3], ARGV[i]) end
+end
+return 1
+`;
+
+function refuse(run: RunRecord, [verdict, ...details]: string[]): void {
+  if (verdict === 'created') return;
+  if (verdict === 'wave') {
+    throw new LandfallError({
+      code: 'conflict',
+      message: `Wave ${run.wave.name} already has the run ${details[0]}. Follow it with \`landfall watch ${details[0]}\`, or start anew with --again.`,
+      context: { run: details[0] ?? '' },
+    });
+  }
+  const held: string[] = [];
+  for (let i = 0; i < details.length; i += 2) held.push(`${details[i]} (in run ${details[i + 1]})`);
+  throw new LandfallError({
+    code: 'machine-busy',
+    message: `Wave ${run.wave.name} was not started: ${held.join(', ')} already belong${held.length === 1 ? 's' : ''} to a live run. Let that run end, cancel it or discard it, then try again.`,
+    context: { machine: details[0] ?? '', run: details[1] ?? '' },
+  });
+}

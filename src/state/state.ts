@@ -1,0 +1,35 @@
+/** All durable state of Landfall, over one Redis. The only room that speaks to ioredis, beside BullMQ's own connections. */
+import type { Redis } from 'ioredis';
+import type { Clock } from '../domain/ports.ts';
+import { createRedisClock } from './clock.ts';
+import { createEventStream, type EventStream } from './event-stream.ts';
+import { createMachineStore, type MachineStore } from './machine-store.ts';
+import { createProgressBoard, type ProgressBoard } from './progress-board.ts';
+import { type ConnectionNotice, closeRedis, openRedis, type RedisUrl } from './redis.ts';
+import { createRunStore, type RunStore } from './run-store.ts';
+
+export type State = AsyncDisposable & {
+  url: RedisUrl;
+  redis: Redis;
+  clock: Clock;
+  runs: RunStore;
+  machines: MachineStore;
+  events: EventStream;
+  progress: ProgressBoard;
+};
+
+export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
+  const redis = openRedis(url, notice);
+  return {
+    url,
+    redis,
+    clock: createRedisClock(redis),
+    runs: createRunStore(redis),
+    machines: createMachineStore(redis),
+    events: createEventStream(redis),
+    progress: createProgressBoard(redis),
+    async [Symbol.asyncDispose]() {
+      closeRedis(redis);
+    },
+  };
+}
