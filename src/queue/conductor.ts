@@ -92,7 +92,7 @@ export function createConductor({ state, queues }: { state: State; queues: Queue
   ): Promise<void> => {
     if (before.status === after.status) return;
     if (isAtRest(after.status)) {
-      await publishStop(state.redis, { type: 'stop', ...of });
+      await publishStop(state.redis, { type: 'stop', run: of.run, machine: of.machine });
       await releaseSlots(state.redis, of);
     }
     await advanceRun(of.run);

@@ -31,7 +31,8 @@ const BATCH = 50;
 const KEEP: JobsOptions = { attempts: 1, removeOnComplete: false, removeOnFail: false };
 
 export function queueConnection(url: RedisUrl): ConnectionOptions {
-  return redisOptions(url);
+  // BullMQ's own copy of these types leaves `undefined` out of optional keys.
+  return redisOptions(url) as ConnectionOptions;
 }
 
 export function openQueues(url: RedisUrl): Queues {
