@@ -23,7 +23,7 @@ export type DurableState = {
   ledger: LedgerEntry[];
   /** By `run/machine/key`. */
   checkpoints: Map<string, string>;
-  /** Holders by slot name. */
+  /** Holders, as `run/machine/holder`, by slot name. */
   slots: Map<string, Set<string>>;
 };
 
@@ -73,7 +73,7 @@ export function createStepContext(options: StepContextOptions = {}): FakeStepCon
     signal: options.signal ?? new AbortController().signal,
     ledger: createLedger({ run, machine, state, clock, beforeWrite }),
     checkpoints: createCheckpoints({ run, machine, state }),
-    slots: createSlots(state),
+    slots: createSlots({ run, machine, state }),
     clock,
     log: (level, message, fields) => void logs.push({ level, message, fields }),
     report: (progress) => void reports.push(progress),
@@ -138,10 +138,10 @@ function createLedger({
     settle: async (entry, outcome, ref) => {
       beforeWrite({ step: 'settle', thing: entry.thing, state: outcome });
       const index = state.ledger.findIndex((candidate) => candidate.token === entry.token);
-      const known = state.ledger[index];
-      if (known === undefined) throw new TypeError(`settles ${entry.thing}, which was never intended`);
-      const merged = ref === undefined ? known.ref : { ...known.ref, ...structuredClone(ref) };
-      const settled: LedgerEntry = { ...known, state: outcome, ref: merged, at: await clock.now() };
+      if (index === -1) throw new TypeError(`settles ${entry.thing}, which was never intended`);
+      // Over the entry that was handed in, as in Redis: whoever settles a stale copy loses what came later.
+      const merged = ref === undefined ? entry.ref : { ...entry.ref, ...structuredClone(ref) };
+      const settled: LedgerEntry = { ...entry, state: outcome, ref: merged, at: await clock.now() };
       state.ledger[index] = settled;
       return structuredClone(settled);
     },
@@ -162,7 +162,8 @@ function createCheckpoints({ run, machine, state }: Owner): Checkpoints {
   };
 }
 
-function createSlots(state: DurableState): Slots {
+function createSlots({ run, machine, state }: Owner): Slots {
+  const full = (holder: string): string => `${run}/${machine}/${holder}`;
   const holdersOf = (name: string): Set<string> => {
     const holders = state.slots.get(name) ?? new Set();
     state.slots.set(name, holders);
@@ -171,12 +172,12 @@ function createSlots(state: DurableState): Slots {
   return {
     claim: async ({ name, holder, limit }) => {
       const holders = holdersOf(name);
-      if (holders.has(holder)) return true;
+      if (holders.has(full(holder))) return true;
       if (holders.size >= limit) return false;
-      holders.add(holder);
+      holders.add(full(holder));
       return true;
     },
-    release: async ({ name, holder }) => void holdersOf(name).delete(holder),
+    release: async ({ name, holder }) => void holdersOf(name).delete(full(holder)),
   };
 }
 

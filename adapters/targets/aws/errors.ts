@@ -1,0 +1,211 @@
+/** AWS errors as Landfall's: what was attempted, on what, what AWS said, what to do. */
+import { type ErrorCode, LandfallError } from '../../../src/domain/errors.ts';
+
+/** What a request is for, so that its failure can be told in an operator's words. */
+export type AwsCall = {
+  /** "Importing disk 0 of web01": the start of a sentence that ends in "failed". */
+  doing: string;
+  /** The permission that it needs, for example `s3:PutObject`. */
+  action: string;
+  /** What it is done to, for example `s3://acme-mig/web01.vmdk` or `eu-central-1`. */
+  resource: string;
+};
+
+type Kind = { code: ErrorCode; retryable: boolean; remedy: string };
+
+/** Names of errors that say the caller has no valid identity. Renewed credentials help; the same ones never do. */
+const NO_IDENTITY = new Set([
+  'CredentialsProviderError',
+  'TokenProviderError',
+  'InvalidClientTokenId',
+  'UnrecognizedClientException',
+  'InvalidAccessKeyId',
+  'SignatureDoesNotMatch',
+  'AuthFailure',
+  'MissingAuthenticationToken',
+  'InvalidToken',
+]);
+const EXPIRED = new Set([
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'RequestExpired',
+  'TokenRefreshRequired',
+  'RequestTimeTooSkewed',
+]);
+const DENIED = new Set([
+  'AccessDenied',
+  'AccessDeniedException',
+  'UnauthorizedOperation',
+  'Unauthorized',
+  'Forbidden',
+  'AllAccessDisabled',
+  'OptInRequired',
+  'KMS.AccessDeniedException',
+]);
+const THROTTLED = new Set([
+  'RequestLimitExceeded',
+  'Throttling',
+  'ThrottlingException',
+  'ThrottledException',
+  'RequestThrottled',
+  'RequestThrottledException',
+  'TooManyRequestsException',
+  'SlowDown',
+  'BandwidthLimitExceeded',
+]);
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'TimeoutError',
+  'RequestTimeout',
+]);
+const UNAVAILABLE = new Set([
+  'InternalError',
+  'InternalFailure',
+  'InternalServerError',
+  'ServiceUnavailable',
+  'ServiceUnavailableException',
+  'Unavailable',
+  'OperationAborted',
+  'InsufficientInstanceCapacity',
+  'InsufficientAddressCapacity',
+  'InsufficientCapacity',
+]);
+
+/**
+ * Sends one request. Throws a LandfallError with AWS's own code in `context.awsCode`; retries are the SDK's alone, so
+ * what arrives here has been tried several times already.
+ */
+export async function ask<T>(call: AwsCall, send: () => Promise<T>): Promise<T> {
+  try {
+    return await send();
+  } catch (error) {
+    throw asAwsError(call, error);
+  }
+}
+
+/** The same, but null where AWS answers with one of these codes: `NoSuchUpload`, `InvalidInstanceID.NotFound` … */
+export async function askUnless<T>(
+  codes: readonly string[],
+  call: AwsCall,
+  send: () => Promise<T>,
+): Promise<T | null> {
+  try {
+    return await send();
+  } catch (error) {
+    if (codes.includes(awsCodeOf(error))) return null;
+    throw asAwsError(call, error);
+  }
+}
+
+/** AWS's own code of an error, before or after it was classified; '' where it has none. */
+export function awsCodeOf(error: unknown): string {
+  if (error instanceof LandfallError) return String(error.context.awsCode ?? '');
+  if (!(error instanceof Error)) return '';
+  const { Code, code, name } = error as Error & { Code?: unknown; code?: unknown };
+  // A HEAD request has no body: the SDK knows only the status then.
+  const status = statusOf(error);
+  if ((name === 'Unknown' || name === 'UnknownError' || name === 'Error') && status !== null) {
+    if (status === 403) return 'Forbidden';
+    if (status === 404) return 'NotFound';
+    if (status === 301) return 'PermanentRedirect';
+    if (status === 412) return 'PreconditionFailed';
+  }
+  if (typeof Code === 'string') return Code;
+  if (typeof code === 'string') return code;
+  return name;
+}
+
+export function asAwsError(call: AwsCall, error: unknown): LandfallError {
+  if (error instanceof LandfallError) return error;
+  const awsCode = awsCodeOf(error);
+  const said = saidBy(error);
+  const { code, retryable, remedy } = classify(call, { awsCode, said, status: statusOf(error) });
+  const what = code === 'cancelled' ? 'was cancelled' : `failed: ${said}`;
+  return new LandfallError({
+    code,
+    retryable,
+    message: `${call.doing} (${call.action} on ${call.resource}) ${what}${remedy === '' ? '' : ` ${remedy}`}`,
+    cause: error,
+    context: { awsCode, action: call.action, resource: call.resource, ...requestIdOf(error) },
+  });
+}
+
+function classify(
+  { action, resource }: AwsCall,
+  { awsCode, said, status }: { awsCode: string; said: string; status: number | null },
+): Kind {
+  if (awsCode === 'AbortError') return { code: 'cancelled', retryable: false, remedy: '' };
+  if (NO_IDENTITY.has(awsCode)) return denied('Check the AWS credentials of this worker: `landfall doctor`.');
+  if (EXPIRED.has(awsCode))
+    return denied('Renew the AWS credentials of this worker, or set its clock right.');
+  if (DENIED.has(awsCode)) return denied(`Grant ${action} on ${resource} to the identity of this worker.`);
+  if (THROTTLED.has(awsCode)) return unavailable('AWS throttles requests; it is tried again later.');
+  if (UNREACHABLE.has(awsCode)) return unavailable('Check the network and the endpoint.');
+  if (awsCode === 'NoSuchBucket') return missing('Create the bucket, or correct `bucket` of the target.');
+  if (awsCode === 'PermanentRedirect')
+    return refused('The bucket is in another region: correct `region` or `bucket`.');
+  if (isQuota(awsCode)) return limited('Raise the quota, or let fewer machines move at once.');
+  if (UNAVAILABLE.has(awsCode)) return unavailable('It is tried again later.');
+  if (/\.NotFound$|\.NotFoundException$|^NoSuch|^NotFound$/.test(awsCode))
+    return missing(`Check that ${resource} still exists.`);
+  if (isNetworkFailure(said)) return unavailable('Check the network and the endpoint.');
+  if (status !== null && status >= 500) return unavailable('It is tried again later.');
+  return refused('');
+}
+
+function isQuota(awsCode: string): boolean {
+  return (
+    /LimitExceeded$|QuotaExceeded/.test(awsCode) ||
+    awsCode === 'ResourceCountExceeded' ||
+    awsCode === 'InsufficientFreeAddressesInSubnet' ||
+    awsCode === 'TooManyBuckets'
+  );
+}
+
+/** Node says some broken connections in words only. */
+function isNetworkFailure(said: string): boolean {
+  return /socket hang up|network socket disconnected|connection.*closed|timed out/i.test(said);
+}
+
+function denied(remedy: string): Kind {
+  return { code: 'target-denied', retryable: false, remedy };
+}
+function missing(remedy: string): Kind {
+  return { code: 'target-missing', retryable: false, remedy };
+}
+function refused(remedy: string): Kind {
+  return { code: 'target-refused', retryable: false, remedy };
+}
+function limited(remedy: string): Kind {
+  return { code: 'target-limit', retryable: true, remedy };
+}
+function unavailable(remedy: string): Kind {
+  return { code: 'target-unavailable', retryable: true, remedy };
+}
+
+/** One sentence. An AggregateError (every address of a host refused) says nothing itself: its members do. */
+function saidBy(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return saidBy(error.errors[0]);
+  const message = error instanceof Error ? error.message.trim() : String(error);
+  const code = awsCodeOf(error);
+  const text = message === '' || message === 'UnknownError' ? code : message;
+  const named = code === '' || text.includes(code) ? text : `${code}: ${text}`;
+  return /[.!?]$/.test(named) ? named : `${named}.`;
+}
+
+function statusOf(error: unknown): number | null {
+  const metadata = (error as { $metadata?: { httpStatusCode?: number } }).$metadata;
+  return metadata?.httpStatusCode ?? null;
+}
+
+function requestIdOf(error: unknown): { requestId?: string } {
+  const requestId = (error as { $metadata?: { requestId?: string } }).$metadata?.requestId;
+  return requestId === undefined ? {} : { requestId };
+}
