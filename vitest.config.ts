@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import createCountReporter from './test/reporter.ts';
 
 export default defineConfig({
   test: {
@@ -7,5 +8,6 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Two cores: real Redis, real qemu and real guests run beside the tests.
     maxWorkers: 2,
+    reporters: ['default', createCountReporter()],
   },
 });

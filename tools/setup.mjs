@@ -1,0 +1,129 @@
+/**
+ * Brings a clone to where its npm scripts work: npm packages, Node 24 among them, then Debian packages.
+ * `node tools/setup.mjs [run|demo|test]`. Plain JavaScript: it runs on Node 20 before anything is installed.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  findMissing,
+  installLine,
+  installPackages,
+  isDebian,
+  PURPOSES,
+  packagesFor,
+} from './debian-packages.mjs';
+
+const OLDEST_FOR_SETUP = 20;
+const OLDEST_FOR_LANDFALL = [22, 18];
+
+const rootFolder = fileURLToPath(new URL('..', import.meta.url));
+
+process.exitCode = await setUp(process.argv[2] ?? 'run');
+
+/** @returns {Promise<number>} the exit status */
+async function setUp(purpose) {
+  const [major] = versionOf(process.versions.node);
+  if (major < OLDEST_FOR_SETUP) {
+    return fail(
+      `Node ${process.versions.node} is too old for the set-up: install Node ${OLDEST_FOR_SETUP} or later.`,
+    );
+  }
+  if (!PURPOSES.includes(purpose)) {
+    return fail(`There is no set-up for "${purpose}": say one of ${PURPOSES.join(', ')}.`);
+  }
+  return installNpmPackages() || checkNode() || (await installDebianPackages(purpose));
+}
+
+function installNpmPackages() {
+  const outdated = whyNpmPackagesAreOutdated();
+  if (outdated === null) return 0;
+  say(`${outdated}: running npm ci.`);
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
+    cwd: rootFolder,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  return status === 0 ? 0 : fail('npm ci failed (see above). Is the npm registry reachable?');
+}
+
+/**
+ * Compares the lock file with npm's own account of what it put into node_modules, which it writes last: an installation
+ * that was killed has none. So no stamp of ours can disagree with what is there.
+ */
+function whyNpmPackagesAreOutdated() {
+  const lockFile = join(rootFolder, 'package-lock.json');
+  // The published package has no lock file: whoever installed it installed its dependencies.
+  if (!existsSync(lockFile)) return null;
+  const installedFile = join(rootFolder, 'node_modules/.package-lock.json');
+  if (!existsSync(installedFile)) return 'The npm packages are not installed';
+  const wanted = readPackages(lockFile);
+  const installed = readPackages(installedFile);
+  for (const [path, entry] of Object.entries(wanted)) {
+    if (path === '') continue;
+    const there = installed[path];
+    // Packages for other platforms are optional and left out.
+    if (there === undefined && entry.optional) continue;
+    if (there?.version !== entry.version || there.integrity !== entry.integrity) {
+      return `package-lock.json changed (${path.replace(/^node_modules\//, '')})`;
+    }
+  }
+  return null;
+}
+
+function readPackages(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')).packages ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** npm scripts find node_modules/.bin/node first; without it the machine's own Node must do. */
+function checkNode() {
+  if (existsSync(join(rootFolder, 'node_modules/.bin/node'))) return 0;
+  const [major, minor] = versionOf(process.versions.node);
+  const [oldestMajor, oldestMinor] = OLDEST_FOR_LANDFALL;
+  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return 0;
+  return fail(
+    `Landfall needs Node ${OLDEST_FOR_LANDFALL.join('.')} or later, this is ${process.versions.node}, and npm has no ` +
+      `Node 24 for ${process.platform}-${process.arch}: install Node 24.`,
+  );
+}
+
+async function installDebianPackages(purpose) {
+  const packages = packagesFor(purpose);
+  const missing = findMissing(packages);
+  if (missing.length === 0) {
+    say(`Set-up for ${purpose}: nothing is missing.`);
+    return 0;
+  }
+  const reasons = missing.map(({ name, why }) => `  ${name.padEnd(20)} ${why}`).join('\n');
+  if (!isDebian()) {
+    return fail(`This is no Debian. Please install what these Debian packages give:\n${reasons}`);
+  }
+  if (process.getuid?.() !== 0) {
+    return fail(
+      `These Debian packages are missing:\n${reasons}\nRun, then try again:\n${installLine(missing)}`,
+    );
+  }
+  say(`Installing Debian packages:\n${reasons}`);
+  await installPackages(missing);
+  const left = findMissing(missing);
+  if (left.length === 0) return 0;
+  const names = left.map(({ name }) => name).join(' ');
+  return fail(`apt-get did not install ${names} (see above). Run, then try again:\n${installLine(left)}`);
+}
+
+function versionOf(text) {
+  return text.split('.').map(Number);
+}
+
+function say(text) {
+  process.stdout.write(`${text}\n`);
+}
+
+function fail(text) {
+  process.stderr.write(`${text}\n`);
+  return 1;
+}
