@@ -6,8 +6,10 @@ import { EC2Client } from '@aws-sdk/client-ec2';
 import { IAMClient } from '@aws-sdk/client-iam';
 import { S3Client } from '@aws-sdk/client-s3';
 import { STSClient } from '@aws-sdk/client-sts';
+import type { AwsOptions } from './options.ts';
 
-export type AwsClients = { ec2: EC2Client; iam: IAMClient; s3: S3Client; sts: STSClient };
+/** One account's region, as a wave's target names it. */
+export type Aws = { options: AwsOptions; ec2: EC2Client; iam: IAMClient; s3: S3Client; sts: STSClient };
 
 const CONNECTION_TIMEOUT_MS = 5_000;
 /** Answers of the control plane are short; 30 s without one means that it is lost. */
@@ -17,13 +19,8 @@ const DATA_IDLE_TIMEOUT_MS = 60_000;
 /** Five attempts with the SDK's exponential delays bridge about 15 s; longer outages are the record's to retry. */
 const MAX_ATTEMPTS = 5;
 
-export function createClients({
-  region,
-  endpoint,
-}: {
-  region: string;
-  endpoint: string | undefined;
-}): AwsClients {
+export function createAws(options: AwsOptions): Aws {
+  const { region, endpoint } = options;
   const shared = { region, maxAttempts: MAX_ATTEMPTS, ...(endpoint === undefined ? {} : { endpoint }) };
   const control = {
     ...shared,
@@ -34,6 +31,7 @@ export function createClients({
     },
   };
   return {
+    options,
     ec2: new EC2Client(control),
     iam: new IAMClient(control),
     sts: new STSClient(control),

@@ -27,8 +27,8 @@ import type {
   UploadRequest,
   UploadSink,
 } from '../../../src/domain/ports.ts';
-import { type ChecksumMode, digestsOf, shortfallOf } from './checksum-mode.ts';
-import { ask, awsCodeOf } from './errors.ts';
+import { type ChecksumMode, digestsOf, digestsTold, shortfallOf } from './checksum-mode.ts';
+import { ask, askUnless, awsCodeOf } from './errors.ts';
 import {
   abortMultipart,
   createMultipart,
@@ -71,15 +71,17 @@ export async function openUploadSink(
 ): Promise<UploadSink> {
   const upload = await declareUpload(options, request, context);
   const knownId = upload.entry.ref?.uploadId;
-  if (upload.entry.state === 'done' || typeof knownId === 'string') {
-    const held = typeof knownId === 'string' ? await partsOf(upload, knownId) : null;
+  if (upload.entry.state === 'done') {
+    const finished = await findFinished(upload);
+    if (finished !== null) return finishedSink(upload, finished);
+    await context.ledger.settle(upload.entry, 'discarded');
+    return openUploadSink(options, request, context);
+  }
+  if (typeof knownId === 'string') {
+    const held = await partsOf(upload, knownId);
     if (held !== null) return createSink(upload, held);
     const finished = await findFinished(upload);
     if (finished !== null) return finishedSink(upload, finished);
-    if (upload.entry.state === 'done') {
-      await context.ledger.settle(upload.entry, 'discarded');
-      return openUploadSink(options, request, context);
-    }
   }
   return createSink(upload, await findOrCreate(upload));
 }
@@ -252,9 +254,10 @@ async function complete(upload: OpenUpload, completion: Completion): Promise<Art
   if (completion.mode === 'composite')
     expected.push({ algorithm: 'crc32-parts', value: digests.crc32OfParts });
   const artifact = artifactOf({ ...request, place: layout, head, expected });
-  const refuted = artifact.digests.find((digest) => digest.isConfirmed === false);
-  if (refuted !== undefined && completion.mode === 'full-object')
-    throw lostObject(layout, head.ContentLength ?? null);
+  const isRefuted = digestsTold(head).some((told) =>
+    expected.some((digest) => digest.algorithm === told.algorithm && digest.value !== told.value),
+  );
+  if (isRefuted) throw lostObject(layout, head.ContentLength ?? null);
   await context.ledger.settle(upload.entry, 'done', artifact.ref);
   return artifact;
 }
@@ -284,9 +287,8 @@ async function sendComplete(
     action: 's3:PutObject',
     resource: objectUrl(place),
   };
-  const command = new CompleteMultipartUploadCommand({
+  const input: CompleteMultipartUploadRequest = {
     ...uploadInput(place),
-    IfNoneMatch: '*',
     MultipartUpload: {
       Parts: known.map((part, index) => ({
         PartNumber: index + 1,
@@ -295,9 +297,15 @@ async function sendComplete(
       })),
     },
     ...wholeChecksum(mode, { known, lengthBytes: layout.lengthBytes }),
-  });
+  };
+  const send = (condition: { IfNoneMatch?: '*' }): Promise<unknown> =>
+    options.s3.send(new CompleteMultipartUploadCommand({ ...input, ...condition }), {
+      abortSignal: context.signal,
+    });
   try {
-    await ask(call, () => options.s3.send(command, { abortSignal: context.signal }));
+    const done = await askUnless(['NotImplemented'], call, () => send({ IfNoneMatch: '*' }));
+    // Some S3 servers know no conditional writes. The key holds the ledger's token: nobody else writes there.
+    if (done === null) await ask(call, () => send({}));
   } catch (error) {
     if (!MAYBE_COMPLETE.has(awsCodeOf(error))) throw error;
     if ((await headObject(options.s3, layout, context.signal)) === null) throw error;
@@ -339,7 +347,7 @@ function damagedPart(number: number, layout: Layout, cause?: unknown): LandfallE
 function lostObject(layout: Layout, heldBytes: number | null): LandfallError {
   const held = heldBytes === null ? 'does not hold it' : `holds ${heldBytes} bytes of another content`;
   return new LandfallError({
-    code: 'conflict',
+    code: 'target-refused',
     message: `The upload to ${objectUrl(layout)} was acknowledged with ${layout.lengthBytes} bytes, but the bucket ${held}. Look for rules or people that change objects under this prefix.`,
     context: { bucket: layout.bucket, key: layout.key },
   });
