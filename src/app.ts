@@ -1,0 +1,131 @@
+/** The composition root: the one place that knows every room. Commands and tests ask it for what they need. */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { sources, targets } from '../adapters/registry.ts';
+import type { Config } from './config.ts';
+import { resolveEnvReferences } from './domain/env-reference.ts';
+import { LandfallError } from './domain/errors.ts';
+import type { JsonObject } from './domain/json.ts';
+import type { Evidence, Source, Target } from './domain/ports.ts';
+import type { Wave, WaveMachine } from './domain/wave.ts';
+import { openEvidence } from './evidence/evidence.ts';
+import { readUpNote } from './home.ts';
+import type { RunStep } from './queue/attempt.ts';
+import { type Conductor, createConductor } from './queue/conductor.ts';
+import { openQueues, type Queues } from './queue/queues.ts';
+import { runStep } from './stages/run-step.ts';
+import type { ConnectionNotice } from './state/redis.ts';
+import { openState, type State } from './state/state.ts';
+import { loadWave } from './workflow/load-wave.ts';
+
+/** What needs no Redis: reading waves, opening adapters, evidence. */
+export type Workshop = AsyncDisposable & {
+  config: Config;
+  evidence: Evidence;
+  loadWave(file: string): Promise<Wave>;
+  openSource(wave: Wave): Source;
+  openTarget(wave: Wave): Target;
+};
+
+/** A workshop with durable state and queues. */
+export type App = Workshop & { state: State; queues: Queues; conductor: Conductor; runStep: RunStep };
+
+export async function openWorkshop(config: Config): Promise<Workshop> {
+  const scratchFolder = await mkdtemp(join(tmpdir(), 'landfall-'));
+  const evidence = openEvidence(config.evidence);
+  const adapters = { sources: new Map<Wave, Source>(), targets: new Map<Wave, Target>() };
+  return {
+    config,
+    evidence,
+    loadWave: (file) => loadWave(file, { sources, targets }),
+    openSource: (wave) => remember(adapters.sources, wave, () => createSource(wave, scratchFolder)),
+    openTarget: (wave) => remember(adapters.targets, wave, () => createTarget(wave, scratchFolder)),
+    [Symbol.asyncDispose]: () => rm(scratchFolder, { recursive: true, force: true }),
+  };
+}
+
+/** Opens state and queues at REDIS_URL, or at the Redis of the `up` that owns the home. Throws `redis-away`. */
+export async function openApp(config: Config, notice?: ConnectionNotice): Promise<App> {
+  const url = config.redisUrl ?? (await embeddedRedisUrl(config.home));
+  const workshop = await openWorkshop(config);
+  const state = openState(url, notice);
+  const queues = openQueues(url);
+  const conductor = createConductor({ state, queues });
+  await mkdir(config.staging, { recursive: true });
+  return {
+    ...workshop,
+    state,
+    queues,
+    conductor,
+    runStep: createRunStep(workshop),
+    async [Symbol.asyncDispose]() {
+      await queues[Symbol.asyncDispose]();
+      await state[Symbol.asyncDispose]();
+      await workshop[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Runs a stage with the adapters that the run's wave names. */
+function createRunStep(workshop: Workshop): RunStep {
+  // Adapters are kept per run: a wave is read from Redis anew for every attempt, so it is no key.
+  const waves = new Map<string, Wave>();
+  return async ({ run, record, job, context }) => {
+    const wave = remember(waves, run.id, () => run.wave);
+    return runStep({
+      record: { ...record, plan: resolvedPlan(record.plan) },
+      job,
+      source: workshop.openSource(wave),
+      target: workshop.openTarget(wave),
+      evidence: workshop.evidence,
+      stagingFolder: workshop.config.staging,
+      context,
+    });
+  };
+}
+
+function createSource(wave: Wave, scratchFolder: string): Source {
+  const adapter = sources[wave.source.kind];
+  if (adapter === undefined) throw unknownAdapter('source', wave.source.kind, Object.keys(sources));
+  return adapter.create(resolved(wave.source.options), { waveFolder: dirname(wave.file), scratchFolder });
+}
+
+function createTarget(wave: Wave, scratchFolder: string): Target {
+  const adapter = targets[wave.target.kind];
+  if (adapter === undefined) throw unknownAdapter('target', wave.target.kind, Object.keys(targets));
+  return adapter.create(resolved(wave.target.options), { waveFolder: dirname(wave.file), scratchFolder });
+}
+
+function resolved(options: JsonObject): JsonObject {
+  return resolveEnvReferences(options, process.env) as JsonObject;
+}
+
+function resolvedPlan(plan: WaveMachine): WaveMachine {
+  return { ...plan, from: resolved(plan.from), to: resolved(plan.to) };
+}
+
+async function embeddedRedisUrl(home: string): Promise<string> {
+  const note = await readUpNote(home);
+  if (note !== null) return note.redisUrl;
+  throw new LandfallError({
+    code: 'redis-away',
+    message: `No \`landfall up\` owns ${home}, so there is no Redis to ask. Start one with \`landfall up\`, or set REDIS_URL.`,
+    retryable: true,
+  });
+}
+
+function unknownAdapter(role: string, kind: string, known: string[]): LandfallError {
+  return new LandfallError({
+    code: 'wave-invalid',
+    message: `This version of Landfall has no ${role} ${JSON.stringify(kind)}; it has ${known.join(', ')}.`,
+  });
+}
+
+function remember<K, V>(map: Map<K, V>, key: K, create: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const value = create();
+  map.set(key, value);
+  return value;
+}

@@ -1,0 +1,39 @@
+import type { Command } from 'commander';
+import { openApp } from '../../app.ts';
+import { cleanUpRun, findLeftovers } from '../../operations/discard.ts';
+import { findRun } from '../../operations/find-run.ts';
+import type { CommandContext } from '../command-context.ts';
+import { showRemovals } from '../removals.ts';
+
+type CleanupOptions = { dryRun?: boolean; json?: boolean };
+
+export function addCleanup(program: Command, context: CommandContext): void {
+  program
+    .command('cleanup')
+    .argument('<run>', 'run id or wave name')
+    .description(
+      'list and remove what failed and cancelled machines left at the target; landed ones are kept',
+    )
+    .option('--dry-run', 'only list')
+    .option('--json', 'print one JSON document')
+    .action((idOrWave: string, options: CleanupOptions) => cleanUp(context, idOrWave, options));
+}
+
+async function cleanUp(context: CommandContext, idOrWave: string, options: CleanupOptions): Promise<void> {
+  const { terminal } = context;
+  await using app = await openApp(context.config());
+  const run = await findRun(app.state, idOrWave);
+  const deps = {
+    ...app,
+    source: app.openSource(run.wave),
+    target: app.openTarget(run.wave),
+    signal: context.interrupted,
+  };
+  if (options.dryRun !== true)
+    return showRemovals(context, await cleanUpRun(run, deps), options.json === true);
+  const leftovers = await findLeftovers(run, deps);
+  if (options.json === true) return terminal.json(leftovers);
+  if (leftovers.length === 0) terminal.out('Nothing is left.');
+  for (const { machine, kind, id, detail } of leftovers)
+    terminal.out(`${machine ?? 'the run'} ${kind} ${id} ${detail}`);
+}

@@ -1,0 +1,32 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { LandfallError } from '../../domain/errors.ts';
+import { isHomeLocked, readUpNote } from '../../home.ts';
+import type { CommandContext } from '../command-context.ts';
+
+const STOP_TIMEOUT_MS = 20_000;
+
+export function addDown(program: Command, context: CommandContext): void {
+  program
+    .command('down')
+    .description('end the `landfall up` of this home; runs go on where they were when it is started again')
+    .action(() => down(context));
+}
+
+async function down({ terminal, ...context }: CommandContext): Promise<void> {
+  const { home } = context.config();
+  const note = await readUpNote(home);
+  if (note === null) return terminal.out(`No \`landfall up\` owns ${home}.`);
+  process.kill(note.pid, 'SIGTERM');
+  const deadline = performance.now() + STOP_TIMEOUT_MS;
+  while (await isHomeLocked(home)) {
+    if (performance.now() > deadline) {
+      throw new LandfallError({
+        code: 'conflict',
+        message: `Process ${note.pid} did not end within ${STOP_TIMEOUT_MS / 1000} s. Look at it with \`ps ${note.pid}\`; killing it is safe, its work is taken up again.`,
+      });
+    }
+    await sleep(100, undefined, { signal: context.interrupted });
+  }
+  terminal.out(`Ended process ${note.pid}.`);
+}

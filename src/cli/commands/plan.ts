@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import { openWorkshop, type Workshop } from '../../app.ts';
+import { EXIT_USAGE } from '../../domain/errors.ts';
+import { type Plan, planWave } from '../../operations/plan.ts';
+import type { CommandContext } from '../command-context.ts';
+import { findingLines } from '../findings.ts';
+import { formatBytes, formatTable } from '../format.ts';
+
+export function addPlan(program: Command, context: CommandContext): void {
+  program
+    .command('plan')
+    .argument('<wave>', 'wave file')
+    .description('say what a wave would do and check source, target and this host before a byte moves')
+    .option('--json', 'print the plan as one JSON document')
+    .action((file: string, options: { json?: boolean }) => showPlan(context, file, options.json === true));
+}
+
+async function showPlan(context: CommandContext, file: string, json: boolean): Promise<void> {
+  const { terminal } = context;
+  await using workshop = await openWorkshop(context.config());
+  const plan = await planFile(workshop, file, context.interrupted);
+  const isRefused = plan.findings.some((finding) => finding.level === 'fail');
+  if (json) {
+    terminal.json({
+      wave: plan.wave.name,
+      machines: plan.machines.map(({ machine }) => machine),
+      findings: plan.findings,
+      ok: !isRefused,
+    });
+  } else {
+    for (const line of describePlan(plan)) terminal.out(line);
+  }
+  if (isRefused) context.exitWith(EXIT_USAGE);
+}
+
+export async function planFile(workshop: Workshop, file: string, signal: AbortSignal): Promise<Plan> {
+  const wave = await workshop.loadWave(file);
+  const deps = {
+    source: workshop.openSource(wave),
+    target: workshop.openTarget(wave),
+    stagingFolder: workshop.config.staging,
+  };
+  return planWave(wave, deps, signal);
+}
+
+function describePlan({ wave, machines, findings }: Plan): string[] {
+  const rows = machines.map(({ machine }) => [
+    `  ${machine.name}`,
+    machine.firmware,
+    `${machine.cpus} cpu`,
+    formatBytes(machine.memoryBytes),
+    machine.disks.map((disk) => `disk ${disk.id}: ${formatBytes(disk.bytes)} ${disk.format}`).join(', '),
+  ]);
+  const failed = findings.filter((finding) => finding.level === 'fail').length;
+  const verdict =
+    failed === 0
+      ? `Ready: \`landfall run ${wave.file}\``
+      : `Not ready: ${failed} of ${findings.length} checks failed.`;
+  return [
+    `Wave ${wave.name}: ${wave.machines.length} machine${wave.machines.length === 1 ? '' : 's'} from ${wave.source.kind} to ${wave.target.kind}`,
+    ...formatTable(rows),
+    '',
+    ...findingLines(findings),
+    '',
+    verdict,
+  ];
+}

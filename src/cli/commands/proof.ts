@@ -1,0 +1,86 @@
+import type { Command } from 'commander';
+import { type App, openApp } from '../../app.ts';
+import { EXIT_FAILED, LandfallError } from '../../domain/errors.ts';
+import type { Proof } from '../../domain/landing.ts';
+import type { MachineRecord } from '../../domain/machine-record.ts';
+import type { RunRecord } from '../../domain/run-record.ts';
+import { findMachines, findRun } from '../../operations/find-run.ts';
+import type { CommandContext } from '../command-context.ts';
+import { formatBytes, formatDuration } from '../format.ts';
+import type { Terminal } from '../terminal.ts';
+
+export function addProof(program: Command, context: CommandContext): void {
+  program
+    .command('proof')
+    .argument('<run>', 'run id or wave name')
+    .argument('[machine]', 'only this machine')
+    .description('show the evidence that landings work: console lines, screenshot, digests, times')
+    .option('--json', 'print one JSON document')
+    .action(async (idOrWave: string, machine: string | undefined, options: { json?: boolean }) => {
+      await using app = await openApp(context.config());
+      const run = await findRun(app.state, idOrWave);
+      const proven = await showProofs(app, context.terminal, { run, machine, json: options.json === true });
+      if (proven === 0) context.exitWith(EXIT_FAILED);
+    });
+}
+
+/** Gives how many machines have a proof. */
+export async function showProofs(
+  app: App,
+  terminal: Terminal,
+  shown: { run: RunRecord; machine?: string | undefined; json: boolean },
+): Promise<number> {
+  const records = await findMachines(app.state, shown.run, shown.machine);
+  const proofs = (await Promise.all(records.map((record) => readProof(app, record)))).filter(
+    (proof) => proof !== null,
+  );
+  if (shown.json) terminal.json(proofs.map((proof) => located(app, proof)));
+  else if (proofs.length === 0) terminal.out(`No machine of ${shown.run.id} has a proof yet.`);
+  else for (const proof of proofs) for (const line of describeProof(app, proof)) terminal.out(line);
+  return proofs.length;
+}
+
+async function readProof(app: App, record: MachineRecord): Promise<Proof | null> {
+  if (record.proof === null) return null;
+  const bytes = await app.evidence.get(record.proof);
+  if (bytes === null) {
+    throw new LandfallError({
+      code: 'evidence-unavailable',
+      message: `The proof of ${record.machine.name} is not at ${app.evidence.locate(record.proof)}. Is LANDFALL_EVIDENCE the same here as for the workers?`,
+    });
+  }
+  return JSON.parse(new TextDecoder().decode(bytes)) as Proof;
+}
+
+/** With paths that can be opened from here. */
+function located(app: App, proof: Proof): Proof {
+  const { consoleFile, screenshotFile } = proof;
+  return {
+    ...proof,
+    consoleFile: app.evidence.locate(consoleFile),
+    screenshotFile: screenshotFile === null ? null : app.evidence.locate(screenshotFile),
+  };
+}
+
+function describeProof(app: App, proof: Proof): string[] {
+  const { consoleFile, screenshotFile } = located(app, proof);
+  return [
+    '',
+    `${proof.machine} boots as ${proof.landing.id} (proven ${new Date(proof.provenAt).toISOString()})`,
+    ...proof.consoleLines.map((line) => `  console     ${line}`),
+    `  console in  ${consoleFile}`,
+    `  screenshot  ${screenshotFile ?? 'none: the target gave no picture'}`,
+    ...proof.checks.map(
+      (check) =>
+        `  check       ${check.name}: ${check.state}${check.detail === '' ? '' : ` (${check.detail})`}`,
+    ),
+    ...proof.disks.flatMap((disk) => [
+      `  disk ${disk.disk}      ${formatBytes(disk.bytes)}, uploaded ${formatBytes(disk.uploadedBytes)}`,
+      ...disk.digests.map(
+        (digest) =>
+          `              ${digest.algorithm} ${digest.value}${digest.isConfirmed ? ', confirmed by the target' : ''}`,
+      ),
+    ]),
+    `  times       ${proof.stages.map((stage) => `${stage.step} ${formatDuration(stage.endedAt - stage.startedAt)}`).join(', ')}`,
+  ];
+}

@@ -1,0 +1,45 @@
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { createLog } from '../../log.ts';
+import { seedDemo } from '../../sandbox/seed.ts';
+import { startSandbox } from '../../sandbox/server.ts';
+import type { CommandContext } from '../command-context.ts';
+
+type SandboxOptions = { port: number; folder?: string; seed?: boolean; json?: boolean };
+
+export function addSandbox(program: Command, context: CommandContext): void {
+  program
+    .command('sandbox')
+    .description('serve a look-alike AWS (S3, EC2, STS, IAM) on localhost that imports and boots for real')
+    .option('--port <port>', 'TCP port; 0 takes a free one', port, 4566)
+    .option('--folder <folder>', 'where its state lives (default LANDFALL_HOME/sandbox)')
+    .option('--no-seed', 'start without the demo bucket and the vmimport role')
+    .option('--json', 'print where it listens as one JSON line')
+    .action((options: SandboxOptions) => serve(context, options));
+}
+
+async function serve(context: CommandContext, options: SandboxOptions): Promise<void> {
+  const { interrupted, terminal } = context;
+  const config = context.config();
+  const log = createLog(config.logLevel, terminal.isInteractive);
+  const folder = options.folder === undefined ? join(config.home, 'sandbox') : resolve(options.folder);
+  await using sandbox = await startSandbox({ folder, port: options.port, log });
+  if (options.seed !== false) await seedDemo(sandbox);
+  const { accessKeyId, secretAccessKey } = sandbox.credentials;
+  if (options.json === true) {
+    terminal.json({ url: sandbox.url, accessKeyId, secretAccessKey });
+  } else {
+    terminal.out(`The sandbox cloud listens at ${sandbox.url} (state in ${folder}). In another shell:`);
+    terminal.out(`  export AWS_ENDPOINT_URL=${sandbox.url} AWS_REGION=eu-central-1`);
+    terminal.out(`  export AWS_ACCESS_KEY_ID=${accessKeyId} AWS_SECRET_ACCESS_KEY=${secretAccessKey}`);
+  }
+  if (!interrupted.aborted) await once(interrupted, 'abort');
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0 || value > 65535)
+    throw new InvalidArgumentError('Give a port from 0 to 65535.');
+  return value;
+}

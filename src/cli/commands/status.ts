@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+import { type App, openApp } from '../../app.ts';
+import { STEP_STAGES, type StepStage } from '../../domain/job.ts';
+import type { MachineRecord } from '../../domain/machine-record.ts';
+import type { RunRecord } from '../../domain/run-record.ts';
+import { findRun } from '../../operations/find-run.ts';
+import type { CommandContext } from '../command-context.ts';
+import { formatDuration, formatTable } from '../format.ts';
+import { machineLine } from '../run-view.ts';
+
+export function addStatus(program: Command, context: CommandContext): void {
+  program
+    .command('status')
+    .argument('[run]', 'run id or wave name; without it, every run')
+    .description('show the runs, or the machines of one run by stage')
+    .option('--json', 'print one JSON document')
+    .action(async (idOrWave: string | undefined, options: { json?: boolean }) => {
+      await using app = await openApp(context.config());
+      const json = options.json === true;
+      if (idOrWave === undefined) await showRuns(app, context, json);
+      else await showRun(app, context, { run: await findRun(app.state, idOrWave), json });
+    });
+}
+
+async function showRuns(app: App, { terminal }: CommandContext, json: boolean): Promise<void> {
+  const ids = await app.state.runs.list();
+  const runs = (await Promise.all(ids.map((id) => app.state.runs.get(id)))).filter((run) => run !== null);
+  const counted = await Promise.all(
+    runs.map(async (run) => ({ ...run, counts: await app.state.machines.counts(run.id) })),
+  );
+  if (json) return terminal.json(counted.map(({ wave, ...run }) => ({ ...run, wave: wave.name })));
+  if (counted.length === 0) return terminal.out('No run yet. Start one with `landfall run WAVE`.');
+  const rows = counted.map(({ id, status, counts, createdAt, machines, archivedAt }) => [
+    id,
+    archivedAt === null ? status : `${status} (archived)`,
+    `${counts.landed} of ${machines.length} landed`,
+    counts.failed > 0 ? `${counts.failed} failed` : '',
+    new Date(createdAt).toISOString(),
+  ]);
+  for (const line of formatTable([['RUN', 'STATUS', 'MACHINES', '', 'STARTED'], ...rows])) terminal.out(line);
+}
+
+async function showRun(
+  app: App,
+  { terminal }: CommandContext,
+  shown: { run: RunRecord; json: boolean },
+): Promise<void> {
+  const { run, json } = shown;
+  const machines = await app.state.machines.all(run.id, run.machines);
+  const progress = await app.state.progress.read(run.id);
+  const snapshot = { machines, progress, now: Date.now() };
+  if (json)
+    return terminal.json({ run: run.id, status: run.status, wave: run.wave.name, machines, progress });
+  const rows = machines.map((record) => [
+    record.machine.name,
+    record.status,
+    ...STEP_STAGES.map((stage) => stageCell(record, stage)),
+    machineLine(record, snapshot).note,
+  ]);
+  terminal.out(`Run ${run.id} (${run.wave.file}): ${run.status}`);
+  const head = ['MACHINE', 'STATUS', ...STEP_STAGES.map((stage) => stage.toUpperCase()), ''];
+  for (const line of formatTable([head, ...rows])) terminal.out(line);
+}
+
+/** `✔ 0:12`, `▶`, `▶ try 3`, `✖`, `·`. */
+function stageCell(record: MachineRecord, stage: StepStage): string {
+  const steps = Object.values(record.steps).filter((step) => step.stage === stage);
+  const tries = Math.max(...steps.map((step) => step.try));
+  const again = tries > 1 ? ` try ${tries}` : '';
+  if (steps.some((step) => step.state === 'failed')) return `✖${again}`;
+  if (steps.every((step) => step.state === 'done')) {
+    const began = Math.min(...steps.map((step) => step.startedAt ?? 0));
+    const ended = Math.max(...steps.map((step) => step.endedAt ?? 0));
+    return `✔ ${formatDuration(ended - began)}`;
+  }
+  return record.status === 'moving' && steps.some((step) => step.state === 'active') ? `▶${again}` : '·';
+}

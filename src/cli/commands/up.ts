@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import { openApp } from '../../app.ts';
+import type { Config } from '../../config.ts';
+import { homeFiles, lockHome, writeUpNote } from '../../home.ts';
+import { createLog, type Log } from '../../log.ts';
+import { pingRedis } from '../../state/redis.ts';
+import { startRedisServer } from '../../state/redis-server.ts';
+import { DEFAULT_POOLS, startWorkers } from '../../workers.ts';
+import type { CommandContext } from '../command-context.ts';
+
+export function addUp(program: Command, context: CommandContext): void {
+  program
+    .command('up')
+    .description(
+      'own this home: Redis (unless REDIS_URL is set), timers, the reconciler and a worker pool per stage',
+    )
+    .option('--no-pools', 'run no worker pools here; `landfall worker` runs them elsewhere')
+    .action((options: { pools: boolean }) => up(context, options));
+}
+
+async function up(context: CommandContext, { pools }: { pools: boolean }): Promise<void> {
+  const { interrupted, terminal } = context;
+  const config = context.config();
+  const log = createLog(config.logLevel, terminal.isInteractive);
+  await using stack = new AsyncDisposableStack();
+  stack.use(await lockHome(config.home));
+  const redisUrl = await openRedisFor(config, { stack, log });
+  const app = stack.use(
+    await openApp({ ...config, redisUrl }, (state, detail) =>
+      log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
+    ),
+  );
+  stack.use(await startWorkers({ app, pools: pools ? DEFAULT_POOLS : [], schedules: true, log }));
+  stack.use(await writeUpNote(config.home, { pid: process.pid, redisUrl }));
+  log(
+    'info',
+    `Landfall is up in ${config.home}${pools ? `, pools: ${DEFAULT_POOLS.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}` : ', without pools'}`,
+  );
+  if (!interrupted.aborted) await once(interrupted, 'abort');
+  log('info', 'Landfall is going down; running jobs are given back');
+}
+
+async function openRedisFor(
+  config: Config,
+  { stack, log }: { stack: AsyncDisposableStack; log: Log },
+): Promise<string> {
+  if (config.redisUrl !== null) {
+    const { policy } = await pingRedis(config.redisUrl);
+    if (policy !== 'noeviction')
+      log(
+        'warn',
+        `Redis evicts keys (maxmemory-policy ${policy}): set it to noeviction, or runs may lose their records`,
+      );
+    return config.redisUrl;
+  }
+  const server = stack.use(
+    await startRedisServer({ folder: homeFiles(config.home).redis, log: (message) => log('warn', message) }),
+  );
+  return server.url;
+}

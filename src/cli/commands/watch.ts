@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import { openApp } from '../../app.ts';
+import { findRun } from '../../operations/find-run.ts';
+import type { CommandContext } from '../command-context.ts';
+import { followToEnd } from '../follow-to-end.ts';
+
+export function addWatch(program: Command, context: CommandContext): void {
+  program
+    .command('watch')
+    .argument('<run>', 'run id, or wave name for its current run')
+    .description('follow a run; Ctrl-C lets go of it')
+    .option('--json', 'print events as NDJSON')
+    .action(async (idOrWave: string, options: { json?: boolean }) => {
+      await using app = await openApp(context.config(), (state, detail) =>
+        context.terminal.remark(
+          state === 'away' ? `Redis is away (${detail}); waiting for it.` : 'Redis is back; going on.',
+        ),
+      );
+      const run = await findRun(app.state, idOrWave);
+      await followToEnd(app, context, { run: run.id, json: options.json === true });
+    });
+}

@@ -1,0 +1,71 @@
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { type Command, InvalidArgumentError } from 'commander';
+import { openApp } from '../../app.ts';
+import { LandfallError } from '../../domain/errors.ts';
+import { STAGES, type Stage } from '../../domain/job.ts';
+import { createLog } from '../../log.ts';
+import { DEFAULT_POOLS, type PoolSize, startWorkers } from '../../workers.ts';
+import type { CommandContext } from '../command-context.ts';
+
+type WorkerOptions = { stage: Stage[]; concurrency?: number; schedule?: boolean };
+
+export function addWorker(program: Command, context: CommandContext): void {
+  program
+    .command('worker')
+    .description('run worker pools in this process until it is told to stop; jobs are given back within 2 s')
+    .requiredOption(
+      '--stage <stages>',
+      `stages to serve, by comma or repeated: ${STAGES.join(', ')}`,
+      collectStages,
+      [],
+    )
+    .option('--concurrency <jobs>', 'jobs at once in each pool', positiveInteger)
+    .option('--schedule', 'also fire timers and reconcile, as `up` does')
+    .action((options: WorkerOptions) => work(context, options));
+}
+
+async function work(context: CommandContext, options: WorkerOptions): Promise<void> {
+  const { interrupted, terminal } = context;
+  if (options.stage.length === 0)
+    throw new LandfallError({ code: 'usage', message: 'Give at least one --stage.' });
+  const config = context.config();
+  const log = createLog(config.logLevel, terminal.isInteractive);
+  await using app = await openApp(config, (state, detail) =>
+    log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
+  );
+  const pools = options.stage.map((stage) => ({
+    stage,
+    concurrency: options.concurrency ?? defaultConcurrency(stage),
+  }));
+  await using workers = await startWorkers({ app, pools, schedules: options.schedule === true, log });
+  void workers;
+  log(
+    'info',
+    `Worker ${process.pid} serves ${pools.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}`,
+  );
+  if (!interrupted.aborted) await once(interrupted, 'abort');
+  log('info', 'Worker stops; running jobs are given back');
+}
+
+function defaultConcurrency(stage: Stage): number {
+  const size = DEFAULT_POOLS.find((pool: PoolSize) => pool.stage === stage);
+  return stage === 'convert' ? availableParallelism() : (size?.concurrency ?? 1);
+}
+
+function collectStages(text: string, previous: Stage[]): Stage[] {
+  const stages = text.split(',').map((name) => {
+    const stage = STAGES.find((known) => known === name.trim());
+    if (stage === undefined)
+      throw new InvalidArgumentError(`${name} is not a stage; the stages are ${STAGES.join(', ')}.`);
+    return stage;
+  });
+  return [...new Set([...previous, ...stages])];
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 1000)
+    throw new InvalidArgumentError('Give a whole number from 1 to 1000.');
+  return value;
+}

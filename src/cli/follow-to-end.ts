@@ -1,0 +1,30 @@
+/** What `run` and `watch` share: follow, show the proofs of what landed and why the rest did not, set the exit status. */
+import type { App } from '../app.ts';
+import type { CommandContext } from './command-context.ts';
+import { showProofs } from './commands/proof.ts';
+import { EXIT_DETACHED, exitStatusOfRun, followRun } from './follow.ts';
+
+export async function followToEnd(
+  app: App,
+  context: CommandContext,
+  options: { run: string; json: boolean },
+): Promise<void> {
+  const { terminal } = context;
+  const run = await followRun(app, context, options);
+  if (run === null) {
+    terminal.remark(`Detached. The run goes on: \`landfall watch ${options.run}\` follows it again.`);
+    context.exitWith(EXIT_DETACHED);
+    return;
+  }
+  const status = exitStatusOfRun(run);
+  context.exitWith(status);
+  if (options.json) {
+    terminal.json({ type: 'end', run: run.id, status: run.status, exitStatus: status });
+    return;
+  }
+  await showProofs(app, terminal, { run, json: false });
+  const machines = await app.state.machines.all(run.id, run.machines);
+  const failed = machines.filter((record) => record.status === 'failed');
+  for (const { machine, error } of failed) terminal.out(`✖ ${machine.name}: ${error?.message ?? 'failed'}`);
+  if (failed.length > 0) terminal.out(`\nWhen the cause is mended: \`landfall retry ${run.id} --failed\``);
+}

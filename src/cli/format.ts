@@ -1,0 +1,47 @@
+/** Numbers as operators read them. */
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
+
+/** `1.2 GiB`: three significant digits, binary units. */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${value.toFixed(digits).replace(/\.0+$/, '')} ${UNITS[unit]}`;
+}
+
+/** `142 MB/s`: decimal, as links are sold. */
+export function formatRate(bytesPerSecond: number): string {
+  const mega = bytesPerSecond / 1e6;
+  return `${mega >= 10 ? mega.toFixed(0) : mega.toFixed(1)} MB/s`;
+}
+
+/** `0:12`, `14:03`, `2:05:09`. */
+export function formatDuration(durationMs: number): string {
+  const total = Math.max(0, Math.round(durationMs / 1000));
+  const [hours, minutes, seconds] = [Math.floor(total / 3600), Math.floor(total / 60) % 60, total % 60];
+  const tail = `${String(seconds).padStart(2, '0')}`;
+  return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${tail}` : `${minutes}:${tail}`;
+}
+
+export function formatTime(at: number): string {
+  return new Date(at).toTimeString().slice(0, 8);
+}
+
+/** Cells in columns as wide as their widest. */
+export function formatTable(rows: readonly (readonly string[])[]): string[] {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_none, i) =>
+    Math.max(...rows.map((row) => row[i]?.length ?? 0)),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

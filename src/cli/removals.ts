@@ -1,0 +1,18 @@
+/** What `discard` and `cleanup` removed and what they could not. */
+import { EXIT_FAILED } from '../domain/errors.ts';
+import type { Removal } from '../operations/discard.ts';
+import type { CommandContext } from './command-context.ts';
+
+export function showRemovals(context: CommandContext, removals: readonly Removal[], json: boolean): void {
+  const { terminal } = context;
+  const failed = removals.filter((removal) => removal.outcome === 'failed');
+  if (json) terminal.json(removals);
+  else if (removals.length === 0) terminal.out('Nothing was left.');
+  else for (const removal of removals) terminal.out(describe(removal));
+  if (failed.length > 0) context.exitWith(EXIT_FAILED);
+}
+
+function describe({ machine, kind, detail, outcome, message }: Removal): string {
+  const what = `${machine ?? 'the run'} ${kind} ${detail}`;
+  return outcome === 'removed' ? `✔ removed  ${what}` : `✖ kept     ${what}: ${message}`;
+}

@@ -1,0 +1,156 @@
+/** A run on a terminal, as pure functions: one line per machine with stage, bar, rate and ETA. */
+import pc from 'picocolors';
+import type { StoredEvent } from '../domain/events.ts';
+import { stepKey } from '../domain/job.ts';
+import type { MachineRecord, Step } from '../domain/machine-record.ts';
+import type { StepProgress } from '../state/progress-board.ts';
+import { formatBytes, formatDuration, formatRate, formatTime } from './format.ts';
+
+export type RunSnapshot = {
+  machines: readonly MachineRecord[];
+  progress: readonly StepProgress[];
+  now: number;
+};
+
+/** Progress older than this says nothing about the rate any more. */
+const STALE_MS = 15_000;
+const BAR_WIDTH = 24;
+
+export type MachineLine = {
+  machine: string;
+  status: MachineRecord['status'];
+  /** The step it is in, as `upload`; the status where it is in none. */
+  stage: string;
+  doneBytes: number;
+  totalBytes: number;
+  bytesPerSecond: number;
+  /** null: not known. */
+  etaMs: number | null;
+  note: string;
+};
+
+export function machineLine(record: MachineRecord, { progress, now }: RunSnapshot): MachineLine {
+  const steps = Object.values(record.steps).filter((step) => step.state === 'active');
+  const ofStage = Object.values(record.steps).filter((step) => step.stage === steps[0]?.stage);
+  const shown = progress.filter(
+    (each) => each.machine === record.machine.name && ofStage.some((step) => stepKey(step) === each.step),
+  );
+  const doneBytes = sum(shown.map((each) => each.doneBytes));
+  const totalBytes = sum(shown.map((each) => each.totalBytes));
+  const live = shown.filter((each) => now - each.at < STALE_MS);
+  const bytesPerSecond = sum(live.map((each) => each.bytesPerSecond));
+  const isMoving = bytesPerSecond > 0 && totalBytes > doneBytes;
+  return {
+    machine: record.machine.name,
+    status: record.status,
+    stage: steps[0]?.stage ?? record.status,
+    doneBytes,
+    totalBytes,
+    bytesPerSecond,
+    etaMs: isMoving ? ((totalBytes - doneBytes) / bytesPerSecond) * 1000 : null,
+    note: noteOf({ record, steps, live, now }),
+  };
+}
+
+export function renderMachine(line: MachineLine, nameWidth: number): string {
+  const name = line.machine.padEnd(nameWidth);
+  const stage = line.stage.padEnd(9);
+  if (line.status !== 'moving')
+    return `${sign(line.status)} ${name}  ${paintStatus(line.status, stage)} ${line.note}`.trimEnd();
+  const fraction = line.totalBytes === 0 ? 0 : Math.min(1, line.doneBytes / line.totalBytes);
+  const filled = Math.round(fraction * BAR_WIDTH);
+  const bar = `${pc.cyan('█'.repeat(filled))}${pc.dim('░'.repeat(BAR_WIDTH - filled))}`;
+  const percent = line.totalBytes === 0 ? '    ' : `${String(Math.floor(fraction * 100)).padStart(3)}%`;
+  const rate = line.bytesPerSecond > 0 ? formatRate(line.bytesPerSecond) : '';
+  const eta = line.etaMs === null ? '' : `ETA ${formatDuration(line.etaMs)}`;
+  return `${sign(line.status)} ${name}  ${stage} ${bar} ${percent} ${rate.padStart(9)} ${eta.padEnd(9)} ${pc.dim(line.note)}`.trimEnd();
+}
+
+/** The same without colours and redrawing, for logs: `17:43:01 shop-db upload 58% 120 MiB of 207 MiB, 142 MB/s, ETA 0:12`. */
+export function describeLine(line: MachineLine): string {
+  const parts: string[] = [];
+  if (line.totalBytes > 0) {
+    parts.push(
+      `${Math.floor((line.doneBytes / line.totalBytes) * 100)}% ${formatBytes(line.doneBytes)} of ${formatBytes(line.totalBytes)}`,
+    );
+  }
+  if (line.bytesPerSecond > 0) parts.push(formatRate(line.bytesPerSecond));
+  if (line.etaMs !== null) parts.push(`ETA ${formatDuration(line.etaMs)}`);
+  if (line.note !== '') parts.push(line.note);
+  return `${line.machine} ${line.stage} ${parts.join(', ')}`.trimEnd();
+}
+
+/** One line for a log; null for events that the machine lines show anyway. */
+export function describeEvent(event: StoredEvent): string | null {
+  const at = formatTime(event.at);
+  switch (event.type) {
+    case 'run':
+      return `${at} run ${event.run} ${event.status}`;
+    case 'machine':
+      return `${at} ${event.machine} ${event.status}${event.error === null ? '' : `: ${event.error.message}`}`;
+    case 'step':
+      if (event.state === 'offered') return null;
+      return `${at} ${event.machine} ${event.step} ${describeStep(event)}`;
+    case 'log':
+      return `${at} ${event.machine} ${event.step} ${event.level === 'info' ? '' : `${event.level}: `}${event.message}`;
+    case 'operator':
+      return `${at} ${event.machine ?? event.run} ${event.action} by ${event.by}${event.reason === null ? '' : ` (${event.reason})`}`;
+    default:
+      return event satisfies never;
+  }
+}
+
+function describeStep(event: Extract<StoredEvent, { type: 'step' }>): string {
+  const why = event.error === null ? '' : `: ${event.error.message}`;
+  switch (event.state) {
+    case 'retrying':
+      return `is tried again (try ${event.try})${why}`;
+    case 'failed':
+      return `failed${why}`;
+    case 'started':
+    case 'done':
+    case 'offered':
+      return event.state;
+  }
+}
+
+function noteOf(of: {
+  record: MachineRecord;
+  steps: readonly Step[];
+  live: readonly StepProgress[];
+  now: number;
+}): string {
+  const { record, steps, live, now } = of;
+  if (record.error !== null) return record.error.message.split('\n')[0] ?? '';
+  if (record.status === 'landed') return record.landing?.id ?? '';
+  const waiting = steps.find((step) => step.notBefore !== null && step.notBefore > now);
+  if (waiting?.error) {
+    return `try ${waiting.try} in ${formatDuration((waiting.notBefore ?? now) - now)}: ${waiting.error.message.split('\n')[0]}`;
+  }
+  return live.find((each) => each.note !== '')?.note ?? '';
+}
+
+function sign(status: MachineRecord['status']): string {
+  switch (status) {
+    case 'landed':
+      return pc.green('✔');
+    case 'failed':
+      return pc.red('✖');
+    case 'cancelled':
+    case 'discarded':
+      return pc.yellow('■');
+    case 'moving':
+      return pc.cyan('▶');
+    case 'waiting':
+      return pc.dim('·');
+  }
+}
+
+function paintStatus(status: MachineRecord['status'], text: string): string {
+  if (status === 'landed') return pc.green(text);
+  return status === 'failed' ? pc.red(text) : text;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,80 @@
+/**
+ * The home folder: one `landfall up` at a time owns it (a file lock that the kernel gives back however its owner ends)
+ * and leaves a note there of where its Redis is.
+ */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { z } from 'zod';
+import { LandfallError } from './domain/errors.ts';
+import { tryTool } from './processes/child.ts';
+
+export type UpNote = { pid: number; redisUrl: string };
+
+const upNoteSchema = z.object({ pid: z.number().int().positive(), redisUrl: z.string() });
+
+export const homeFiles = (home: string) => ({
+  lock: join(home, 'up.lock'),
+  note: join(home, 'up.json'),
+  log: join(home, 'up.log'),
+  redis: join(home, 'redis'),
+  scratch: join(home, 'scratch'),
+});
+
+/** flock(1) ends with this status when another process holds the lock. */
+const LOCK_TAKEN = 75;
+
+/** Takes the home for this process until disposed. Throws `conflict` when a live `up` owns it. */
+export async function lockHome(home: string): Promise<AsyncDisposable> {
+  await mkdir(home, { recursive: true });
+  const { lock } = homeFiles(home);
+  // The holder lives as long as our end of its standard input: also a SIGKILL of this process frees the lock.
+  const holder = execa('flock', ['-n', '-E', String(LOCK_TAKEN), lock, 'sh', '-c', 'echo locked; exec cat'], {
+    stdin: 'pipe',
+    reject: false,
+    detached: true, // Ctrl-C in a terminal must reach us first.
+  });
+  const isLocked = await Promise.race([
+    new Promise<boolean>((resolve) => holder.stdout.once('data', () => resolve(true))),
+    holder.then(() => false),
+  ]);
+  if (!isLocked) {
+    const owner = await readUpNote(home);
+    throw new LandfallError({
+      code: 'conflict',
+      message: `Another \`landfall up\`${owner === null ? '' : ` (process ${owner.pid})`} owns ${home}. End it with \`landfall down\`, or set LANDFALL_HOME to another folder.`,
+    });
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      holder.stdin.end();
+      await holder;
+    },
+  };
+}
+
+/** Does a live `up` own this home? Asks the lock, not the note. */
+export async function isHomeLocked(home: string): Promise<boolean> {
+  const { exitCode } = await tryTool({
+    command: 'flock',
+    args: ['-n', '-E', String(LOCK_TAKEN), homeFiles(home).lock, 'true'],
+  });
+  return exitCode === LOCK_TAKEN;
+}
+
+export async function writeUpNote(home: string, note: UpNote): Promise<AsyncDisposable> {
+  const file = homeFiles(home).note;
+  await writeFile(`${file}.partial`, JSON.stringify(note), { mode: 0o600 });
+  await rename(`${file}.partial`, file);
+  return { [Symbol.asyncDispose]: () => rm(file, { force: true }) };
+}
+
+/** The note of the `up` that owns this home; null when none lives or it is not ready yet. */
+export async function readUpNote(home: string): Promise<UpNote | null> {
+  try {
+    const note = upNoteSchema.parse(JSON.parse(await readFile(homeFiles(home).note, 'utf8')));
+    return (await isHomeLocked(home)) ? note : null;
+  } catch {
+    return null;
+  }
+}

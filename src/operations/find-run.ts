@@ -1,0 +1,36 @@
+/** Operators name a run by its id, or by its wave: then the wave's unarchived run is meant. */
+import { LandfallError } from '../domain/errors.ts';
+import type { MachineRecord } from '../domain/machine-record.ts';
+import type { RunRecord } from '../domain/run-record.ts';
+import type { State } from '../state/state.ts';
+
+/** Throws `not-found`. */
+export async function findRun(state: State, idOrWave: string): Promise<RunRecord> {
+  const run = (await state.runs.get(idOrWave)) ?? (await ofWave(state, idOrWave));
+  if (run !== null) return run;
+  const known = (await state.runs.list()).slice(0, 5);
+  throw new LandfallError({
+    code: 'not-found',
+    message: `There is no run ${idOrWave}. ${known.length === 0 ? 'Nothing was run yet: start with `landfall run WAVE`.' : `The newest runs: ${known.join(', ')}.`}`,
+  });
+}
+
+/** The run's machines, or the one that was named. Throws `not-found`. */
+export async function findMachines(
+  state: State,
+  run: RunRecord,
+  machine: string | undefined,
+): Promise<MachineRecord[]> {
+  if (machine !== undefined && !run.machines.includes(machine)) {
+    throw new LandfallError({
+      code: 'not-found',
+      message: `Run ${run.id} has no machine ${machine}; it has ${run.machines.slice(0, 10).join(', ')}${run.machines.length > 10 ? ' …' : ''}.`,
+    });
+  }
+  return state.machines.all(run.id, machine === undefined ? run.machines : [machine]);
+}
+
+async function ofWave(state: State, wave: string): Promise<RunRecord | null> {
+  const id = await state.runs.ofWave(wave);
+  return id === null ? null : state.runs.get(id);
+}

@@ -1,0 +1,62 @@
+/** What would happen: reads the machines of a wave from their source and asks source, target and this host whether all is well. */
+import type { LandfallError } from '../domain/errors.ts';
+import { asLandfallError, LandfallError as PlanError } from '../domain/errors.ts';
+import type { Machine } from '../domain/machine.ts';
+import type { Finding, PlannedMachine, Source, Target } from '../domain/ports.ts';
+import type { Wave, WaveMachine } from '../domain/wave.ts';
+import { checkMachines } from '../stages/preflight.ts';
+
+export type Plan = {
+  wave: Wave;
+  machines: readonly PlannedMachine[];
+  findings: readonly Finding[];
+};
+
+export type PlanDeps = { source: Source; target: Target; stagingFolder: string };
+
+/** Finds every problem it can instead of stopping at the first. */
+export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal): Promise<Plan> {
+  const machines: PlannedMachine[] = [];
+  const findings: Finding[] = [];
+  for (const planned of wave.machines) {
+    try {
+      machines.push({ wave: planned, machine: await selectMachine(planned, deps.source, signal) });
+    } catch (error) {
+      signal.throwIfAborted();
+      findings.push(unreadable(planned, asLandfallError(error)));
+    }
+  }
+  findings.push(...(await checkMachines({ ...deps, wave, machines, signal })));
+  findings.push(...(await deps.target.preflight(machines, signal)));
+  return { wave, machines, findings };
+}
+
+/** Throws `preflight-refused` with every failed finding, or the finding's own code where there is just one reason. */
+export function refuseFailedPlan(plan: Plan): void {
+  const failed = plan.findings.filter((finding) => finding.level === 'fail');
+  if (failed.length === 0) return;
+  const lines = failed.map(
+    ({ subject, message, remedy }) => `  ${subject}: ${message}${remedy === null ? '' : ` ${remedy}`}`,
+  );
+  throw new PlanError({
+    code: 'preflight-refused',
+    message: `Wave ${plan.wave.name} was not started, ${failed.length === 1 ? 'one check' : `${failed.length} checks`} failed:\n${lines.join('\n')}`,
+    context: { findings: failed.length },
+  });
+}
+
+async function selectMachine(planned: WaveMachine, source: Source, signal: AbortSignal): Promise<Machine> {
+  const found = await source.machines(planned.from, signal);
+  const [machine, ...others] = found;
+  if (machine === undefined || others.length > 0) {
+    throw new PlanError({
+      code: 'wave-invalid',
+      message: `${planned.name} must select one machine, but its source holds ${found.length === 0 ? 'none' : found.map((each) => each.name).join(', ')}. Name one with \`from: { name: … }\`.`,
+    });
+  }
+  return { ...machine, name: planned.name };
+}
+
+function unreadable(planned: WaveMachine, error: LandfallError): Finding {
+  return { level: 'fail', subject: planned.name, message: error.message, remedy: null };
+}

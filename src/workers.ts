@@ -1,0 +1,85 @@
+/** Worker pools of one process, with what keeps them in step with the others: stop signals, heartbeat, timers. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { App } from './app.ts';
+
+import type { Stage } from './domain/job.ts';
+import type { Log } from './log.ts';
+import { startPool } from './queue/pool.ts';
+import { startScheduler } from './queue/scheduler.ts';
+import { beat, endHeartbeat, HEARTBEAT_MS, type Heartbeat } from './state/heartbeats.ts';
+import { listenForStops } from './state/signals.ts';
+
+export type PoolSize = { stage: Stage; concurrency: number };
+
+/**
+ * One process on two cores: export and validate hardly work, convert takes a core each, upload's memory is
+ * parts × concurrency, import waits.
+ */
+export const DEFAULT_POOLS: readonly PoolSize[] = [
+  { stage: 'export', concurrency: 8 },
+  { stage: 'convert', concurrency: 2 },
+  { stage: 'upload', concurrency: 4 },
+  { stage: 'import', concurrency: 4 },
+  { stage: 'validate', concurrency: 4 },
+];
+
+export async function startWorkers(options: {
+  app: App;
+  pools: readonly PoolSize[];
+  /** Fire timers and reconcile in this process. */
+  schedules: boolean;
+  log: Log;
+}): Promise<AsyncDisposable> {
+  const { app, schedules, log } = options;
+  const { state, queues, conductor, runStep } = app;
+  const onError = throttled((error) => log('warn', `A worker could not reach Redis: ${error.message}`));
+  await using stack = new AsyncDisposableStack();
+
+  const pools = await Promise.all(
+    options.pools.map((size) => startPool({ ...size, state, conductor, runStep, onError })),
+  );
+  for (const pool of pools) stack.use(pool);
+  stack.use(
+    await listenForStops(state.redis, (signal) => {
+      for (const pool of pools) pool.stop(signal);
+    }),
+  );
+  if (schedules) stack.use(await startScheduler({ state, queues, conductor, onError }));
+  const { pid } = process;
+  const heartbeat: Heartbeat = {
+    id: randomUUID(),
+    host: hostname(),
+    pid,
+    site: null,
+    pools: [...options.pools],
+    schedules,
+  };
+  stack.use(await keepBeating(app, heartbeat));
+  const owned = stack.move();
+  return { [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+async function keepBeating({ state }: App, heartbeat: Heartbeat): Promise<AsyncDisposable> {
+  const once = async (): Promise<void> => beat(state.redis, heartbeat, await state.clock.now());
+  await once();
+  const timer = setInterval(() => void once().catch(() => {}), HEARTBEAT_MS);
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await endHeartbeat(state.redis, heartbeat.id);
+    },
+  };
+}
+
+const QUIET_MS = 10_000;
+
+/** A Redis that is away makes every connection complain, several times a second. */
+function throttled(report: (error: Error) => void): (error: Error) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    if (performance.now() - last < QUIET_MS) return;
+    last = performance.now();
+    report(error);
+  };
+}
