@@ -13,7 +13,7 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { ImportRequest, LedgerEntry, StepContext, StepOutcome } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { deviceNames, ROOT_DEVICE } from './device-names.ts';
-import { ask, askUnless } from './errors.ts';
+import { askUnless } from './errors.ts';
 import type { Snapshots } from './import-snapshot.ts';
 import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
 import { imageName, tagsFor } from './names.ts';

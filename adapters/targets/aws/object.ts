@@ -1,5 +1,10 @@
 /** A finished object as an artifact, and its removal. */
-import { DeleteObjectCommand, type HeadObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  type HeadObjectCommandOutput,
+  paginateListObjectsV2,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import type { Container } from '../../../src/domain/image.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
 import type { Artifact, Digest } from '../../../src/domain/landing.ts';
@@ -53,4 +58,28 @@ export async function deleteObject(s3: S3Client, ref: ObjectRef, signal: AbortSi
   const version = ref.versionId === undefined ? {} : { VersionId: ref.versionId };
   const command = new DeleteObjectCommand({ Bucket: ref.bucket, Key: ref.key, ...version });
   await ask(call, () => s3.send(command, { abortSignal: signal }));
+}
+
+/** Objects whose keys start with the prefix, in the order of their keys. */
+export async function listObjects(
+  s3: S3Client,
+  { bucket, prefix }: { bucket: string; prefix: string },
+  signal: AbortSignal,
+): Promise<ObjectPlace[]> {
+  const call = {
+    doing: 'Listing objects',
+    action: 's3:ListBucket',
+    resource: `s3://${bucket}/${prefix}`,
+  };
+  const places: ObjectPlace[] = [];
+  await ask(call, async () => {
+    const pages = paginateListObjectsV2(
+      { client: s3 },
+      { Bucket: bucket, Prefix: prefix },
+      { abortSignal: signal },
+    );
+    for await (const page of pages)
+      for (const { Key: key } of page.Contents ?? []) if (key !== undefined) places.push({ bucket, key });
+  });
+  return places;
 }

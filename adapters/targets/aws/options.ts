@@ -52,7 +52,7 @@ export const awsOptionsSchema = z.strictObject({
     .describe(
       'Security group in which landings are proven. Default: one without rules is made for each run and VPC.',
     ),
-  volumeType: z.enum(['gp3', 'gp2', 'io2', 'st1']).default('gp3').describe('Type of the landed volumes.'),
+  volumeType: z.enum(['gp3', 'gp2', 'io2']).default('gp3').describe('Type of the landed volumes.'),
   partSizeMiB: z
     .int()
     .min(5)

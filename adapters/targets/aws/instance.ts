@@ -1,0 +1,210 @@
+/**
+ * The instance of a machine, started once: the client token is the ledger's, so the same request answers with the same
+ * instance for as long as it lives.
+ *
+ *   intended ──► pending ──► running ──► done
+ *      │             └──► terminated by AWS (no capacity, a key it may not use): failed, with AWS's reason
+ *      └── the token's instance was terminated by somebody: discarded, and once more under a new token
+ *
+ * It starts in its final subnet under the quarantine group. A guest's `poweroff` must not destroy what was moved:
+ * shutdown stops the instance, and its disks outlive it.
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+ */
+import {
+  DescribeInstancesCommand,
+  type DescribeInstancesRequest,
+  type Instance,
+  type InstanceBlockDeviceMappingSpecification,
+  RunInstancesCommand,
+  type RunInstancesRequest,
+  type TagSpecification,
+} from '@aws-sdk/client-ec2';
+import { LandfallError } from '../../../src/domain/errors.ts';
+import type { ImportRequest, LedgerEntry, StepContext, StepOutcome } from '../../../src/domain/ports.ts';
+import type { Aws } from './clients.ts';
+import { askUnless, awsCodeOf } from './errors.ts';
+import { describeImage } from './image.ts';
+import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
+import { instanceTypeFor } from './instance-type.ts';
+import { TOKEN_TAG, tagsFor } from './names.ts';
+import { machineOptions } from './options.ts';
+
+export type InstanceStart = {
+  request: ImportRequest;
+  imageId: string;
+  quarantineGroup: string;
+  subnet: string;
+  context: StepContext;
+};
+
+const NOT_FOUND = ['InvalidInstanceID.NotFound'];
+/** Tags of network interfaces let an operator find an address that was left behind. */
+const TAGGED = ['instance', 'volume', 'network-interface'] as const;
+
+/** The instance, once it runs. */
+export async function startInstance(aws: Aws, start: InstanceStart): Promise<StepOutcome<Instance>> {
+  const { context } = start;
+  const entry = await context.ledger.intend('instance');
+  const knownId = entry.ref?.instanceId;
+  if (typeof knownId === 'string') return watchInstance(aws, { start, entry, instanceId: knownId });
+  const instanceId = await run(aws, start, entry);
+  if (instanceId === null) {
+    await context.ledger.settle(entry, 'discarded');
+    return startInstance(aws, start);
+  }
+  const started = await context.ledger.settle(entry, 'intended', { instanceId });
+  return watchInstance(aws, { start, entry: started, instanceId });
+}
+
+/** null where there is none (any more). */
+export async function describeInstance(
+  aws: Aws,
+  instanceId: string,
+  signal: AbortSignal,
+): Promise<Instance | null> {
+  return (await describe(aws, { InstanceIds: [instanceId] }, signal))[0] ?? null;
+}
+
+/** What this ledger entry made, where its id was never written down. */
+export async function findInstance(
+  aws: Aws,
+  { token }: LedgerEntry,
+  signal: AbortSignal,
+): Promise<Instance | null> {
+  const filter = { Name: `tag:${TOKEN_TAG}`, Values: [token] };
+  return (await describe(aws, { Filters: [filter] }, signal))[0] ?? null;
+}
+
+async function describe(
+  aws: Aws,
+  request: DescribeInstancesRequest,
+  signal: AbortSignal,
+): Promise<Instance[]> {
+  const call = {
+    doing: 'Looking for an instance',
+    action: 'ec2:DescribeInstances',
+    resource: request.InstanceIds?.join(', ') ?? aws.options.region,
+  };
+  const command = new DescribeInstancesCommand(request);
+  const answer = await askUnless(NOT_FOUND, call, () => aws.ec2.send(command, { abortSignal: signal }));
+  return (answer?.Reservations ?? []).flatMap(({ Instances }) => Instances ?? []);
+}
+
+/** The instance's id; null where this token's instance was terminated already. */
+async function run(aws: Aws, start: InstanceStart, entry: LedgerEntry): Promise<string | null> {
+  const { request, context } = start;
+  const command = new RunInstancesCommand(await instanceRequest(aws, start, entry));
+  const call = {
+    doing: `Starting ${request.machine.name}`,
+    action: 'ec2:RunInstances',
+    resource: `${start.imageId} in ${start.subnet}`,
+  };
+  try {
+    const answer = await askUnless(['IdempotentInstanceTerminated'], call, () =>
+      aws.ec2.send(command, { abortSignal: context.signal }),
+    );
+    return answer?.Instances?.[0]?.InstanceId ?? null;
+  } catch (error) {
+    // The same token with other parameters (the wave was edited in between): the instance that it made stands.
+    const isKnownToken = awsCodeOf(error) === 'IdempotentParameterMismatch';
+    const earlier = isKnownToken ? await findInstance(aws, entry, context.signal) : null;
+    if (earlier?.InstanceId === undefined) throw error;
+    return earlier.InstanceId;
+  }
+}
+
+async function instanceRequest(
+  aws: Aws,
+  { request, imageId, quarantineGroup, subnet, context }: InstanceStart,
+  entry: LedgerEntry,
+): Promise<RunInstancesRequest> {
+  const { machine } = request;
+  const { privateIp, instanceProfile, instanceType, tags: extra } = machineOptions(request.to);
+  const type = instanceType ?? instanceTypeFor(machine);
+  if (type === null) throw tooLarge(machine.name);
+  const tags = tagsFor({ entry, tags: context.tags, extra, name: machine.name });
+  const mappings = await keptDisks(aws, imageId, context.signal);
+  return {
+    ImageId: imageId,
+    InstanceType: type as NonNullable<RunInstancesRequest['InstanceType']>,
+    MinCount: 1,
+    MaxCount: 1,
+    ClientToken: entry.token,
+    SubnetId: subnet,
+    SecurityGroupIds: [quarantineGroup],
+    ...(privateIp === undefined ? {} : { PrivateIpAddress: privateIp }),
+    ...(instanceProfile === undefined ? {} : { IamInstanceProfile: { Name: instanceProfile } }),
+    ...(mappings === null ? {} : { BlockDeviceMappings: mappings }),
+    InstanceInitiatedShutdownBehavior: 'stop',
+    MetadataOptions: { HttpTokens: 'required', HttpEndpoint: 'enabled' },
+    TagSpecifications: TAGGED.map((ResourceType): TagSpecification => ({ ResourceType, Tags: tags })),
+  };
+}
+
+/** An AMI that AWS made (import-image) lets its disks go with the instance: overruled. Ours say it right already. */
+async function keptDisks(
+  aws: Aws,
+  imageId: string,
+  signal: AbortSignal,
+): Promise<InstanceBlockDeviceMappingSpecification[] | null> {
+  if (aws.options.via === 'import-snapshot') return null;
+  const image = await describeImage(aws, imageId, signal);
+  return (image?.BlockDeviceMappings ?? [])
+    .filter((mapping) => mapping.Ebs !== undefined)
+    .map(({ DeviceName }) => ({
+      ...(DeviceName === undefined ? {} : { DeviceName }),
+      Ebs: { DeleteOnTermination: false, VolumeType: aws.options.volumeType },
+    }));
+}
+
+async function watchInstance(
+  aws: Aws,
+  { start, entry, instanceId }: { start: InstanceStart; entry: LedgerEntry; instanceId: string },
+): Promise<StepOutcome<Instance>> {
+  const { context } = start;
+  const instance = await describeInstance(aws, instanceId, context.signal);
+  if (instance === null && (await mayNotBeVisibleYet(entry, context)))
+    return { kind: 'wait', afterMs: await pollDelayMs(entry, context), note: 'instance requested' };
+  const state = instance?.State?.Name ?? 'terminated';
+  switch (state) {
+    case 'pending':
+      return { kind: 'wait', afterMs: await pollDelayMs(entry, context), note: 'instance pending' };
+    case 'shutting-down':
+    case 'terminated':
+      return replaceTerminated(aws, { start, entry, instance });
+    default:
+      if (entry.state !== 'done') await context.ledger.settle(entry, 'done');
+      return { kind: 'done', value: instance as Instance };
+  }
+}
+
+/** AWS itself ends an instance that it cannot start: that is a failure, and starting it again at once would repeat it. */
+async function replaceTerminated(
+  aws: Aws,
+  { start, entry, instance }: { start: InstanceStart; entry: LedgerEntry; instance: Instance | null },
+): Promise<StepOutcome<Instance>> {
+  const { context } = start;
+  const { Code: code = '', Message: reason = code } = instance?.StateReason ?? {};
+  if (entry.state === 'done' || instance === null || code.startsWith('Client.UserInitiated')) {
+    context.log(
+      'warn',
+      `The instance of ${context.machine} was terminated by somebody: another one is started.`,
+    );
+    await context.ledger.settle(entry, 'discarded');
+    return startInstance(aws, start);
+  }
+  await context.ledger.settle(entry, 'failed', { reason });
+  throw new LandfallError({
+    code: code.includes('Limit') ? 'target-limit' : 'import-failed',
+    retryable: true,
+    message: `AWS ended the instance ${instance.InstanceId} of ${context.machine} while it started: ${reason}. Check quotas, the key of the disks (\`kmsKey\`) and the instance type.`,
+    context: { instanceId: instance.InstanceId ?? '', reason: code },
+  });
+}
+
+function tooLarge(machine: string): LandfallError {
+  return new LandfallError({
+    code: 'target-refused',
+    message: `No common instance type has the cpus and the memory of ${machine}. Name one as \`instanceType\` under \`to:\`.`,
+  });
+}

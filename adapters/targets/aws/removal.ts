@@ -1,0 +1,165 @@
+/**
+ * Removes single things at AWS. Each looks first: what is gone already is done, and what does not carry the run's tag is
+ * somebody else's and is refused.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  CancelImportTaskCommand,
+  DeleteSnapshotCommand,
+  DeleteVolumeCommand,
+  DeregisterImageCommand,
+  DescribeSnapshotsCommand,
+  DescribeVolumesCommand,
+  type Tag,
+  TerminateInstancesCommand,
+} from '@aws-sdk/client-ec2';
+import { LandfallError } from '../../../src/domain/errors.ts';
+import type { Aws } from './clients.ts';
+import { type AwsCall, askUnless } from './errors.ts';
+import { describeImage } from './image.ts';
+import { describeInstance } from './instance.ts';
+import { abortMultipart, headObject, type ObjectPlace, objectUrl, type UploadPlace } from './multipart.ts';
+import { isObjectKey, RUN_METADATA, RUN_TAG, runPrefix, tagValue } from './names.ts';
+import { deleteObject } from './object.ts';
+
+/** The run whose things may be removed. */
+export type Removal = { run: string; signal: AbortSignal };
+
+const POLL_MS = 1_000;
+/** Instances take up to some minutes to stop, and their disks are attached until then. */
+const TERMINATION_TIMEOUT_MS = 5 * 60_000;
+
+/** Terminates an instance and waits until its disks are free. */
+export async function removeInstance(aws: Aws, instanceId: string, { run, signal }: Removal): Promise<void> {
+  const instance = await describeInstance(aws, instanceId, signal);
+  if (instance === null || instance.State?.Name === 'terminated') return;
+  checkTag(instance.Tags, { run, thing: `instance ${instanceId}` });
+  const call = {
+    doing: 'Terminating an instance',
+    action: 'ec2:TerminateInstances',
+    resource: instanceId,
+  };
+  const command = new TerminateInstancesCommand({ InstanceIds: [instanceId] });
+  await askUnless(['InvalidInstanceID.NotFound'], call, () => aws.ec2.send(command, { abortSignal: signal }));
+  await waitUntil(call, signal, async () => {
+    const state = (await describeInstance(aws, instanceId, signal))?.State?.Name;
+    return state === undefined || state === 'terminated';
+  });
+}
+
+export async function removeVolume(aws: Aws, volumeId: string, { run, signal }: Removal): Promise<void> {
+  const gone = ['InvalidVolume.NotFound'];
+  const find = { doing: 'Looking for a volume', action: 'ec2:DescribeVolumes', resource: volumeId };
+  const describe = new DescribeVolumesCommand({ VolumeIds: [volumeId] });
+  const found = await askUnless(gone, find, () => aws.ec2.send(describe, { abortSignal: signal }));
+  const volume = found?.Volumes?.[0];
+  if (volume === undefined) return;
+  checkTag(volume.Tags, { run, thing: `volume ${volumeId}` });
+  const call = { doing: 'Removing a volume', action: 'ec2:DeleteVolume', resource: volumeId };
+  const command = new DeleteVolumeCommand({ VolumeId: volumeId });
+  // Detaching goes on for a moment after the instance is terminated.
+  await waitUntil(call, signal, async () => {
+    const deleted = await askUnless(['VolumeInUse'], call, () =>
+      askUnless(gone, call, () => aws.ec2.send(command, { abortSignal: signal })).then(() => true),
+    );
+    return deleted !== null;
+  });
+}
+
+/** Deregisters an AMI; its snapshots stay. */
+export async function removeImage(aws: Aws, imageId: string, { run, signal }: Removal): Promise<void> {
+  const image = await describeImage(aws, imageId, signal);
+  if (image === null) return;
+  checkTag(image.Tags, { run, thing: `AMI ${imageId}` });
+  const call = { doing: 'Deregistering an AMI', action: 'ec2:DeregisterImage', resource: imageId };
+  const command = new DeregisterImageCommand({ ImageId: imageId });
+  await askUnless(['InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable'], call, () =>
+    aws.ec2.send(command, { abortSignal: signal }),
+  );
+}
+
+/** `isOurs`: known by the import task that made it, where a crash came before its tags. */
+export async function removeSnapshot(
+  aws: Aws,
+  snapshotId: string,
+  { run, signal, isOurs = false }: Removal & { isOurs?: boolean },
+): Promise<void> {
+  const tags = await snapshotTags(aws, snapshotId, signal);
+  if (tags === null) return;
+  if (!isOurs) checkTag(tags, { run, thing: `snapshot ${snapshotId}` });
+  const call = { doing: 'Removing a snapshot', action: 'ec2:DeleteSnapshot', resource: snapshotId };
+  const command = new DeleteSnapshotCommand({ SnapshotId: snapshotId });
+  await askUnless(['InvalidSnapshot.NotFound'], call, () => aws.ec2.send(command, { abortSignal: signal }));
+}
+
+/** null where there is no such snapshot. */
+export async function snapshotTags(aws: Aws, snapshotId: string, signal: AbortSignal): Promise<Tag[] | null> {
+  const call = {
+    doing: 'Looking for a snapshot',
+    action: 'ec2:DescribeSnapshots',
+    resource: snapshotId,
+  };
+  const command = new DescribeSnapshotsCommand({ SnapshotIds: [snapshotId] });
+  const found = await askUnless(['InvalidSnapshot.NotFound'], call, () =>
+    aws.ec2.send(command, { abortSignal: signal }),
+  );
+  const snapshot = found?.Snapshots?.[0];
+  return snapshot === undefined ? null : (snapshot.Tags ?? []);
+}
+
+/** Asks AWS to give up on a task whose tags were checked. One that ended in the same moment is left to its end. */
+export async function cancelTask(aws: Aws, taskId: string, signal: AbortSignal): Promise<void> {
+  const call = { doing: 'Cancelling an import', action: 'ec2:CancelImportTask', resource: taskId };
+  const command = new CancelImportTaskCommand({ ImportTaskId: taskId });
+  await askUnless(['IncorrectState', 'IncorrectImportTaskState', 'InvalidConversionTaskId'], call, () =>
+    aws.ec2.send(command, { abortSignal: signal }),
+  );
+}
+
+export async function removeUpload(aws: Aws, place: UploadPlace, { run, signal }: Removal): Promise<void> {
+  checkKey(aws, place.key, run);
+  await abortMultipart(aws.s3, place, signal);
+}
+
+export async function removeObject(aws: Aws, place: ObjectPlace, { run, signal }: Removal): Promise<void> {
+  checkKey(aws, place.key, run);
+  const head = await headObject(aws.s3, place, signal);
+  if (head === null) return;
+  if (head.Metadata?.[RUN_METADATA] !== encodeURIComponent(run)) throw foreign(objectUrl(place), run);
+  const version = head.VersionId === undefined ? {} : { versionId: head.VersionId };
+  await deleteObject(aws.s3, { ...place, ...version }, signal);
+}
+
+/** Polls until it is so; throws `target-unavailable` after five minutes. */
+export async function waitUntil(
+  { doing, resource }: AwsCall,
+  signal: AbortSignal,
+  isSo: () => Promise<boolean>,
+): Promise<void> {
+  const deadline = performance.now() + TERMINATION_TIMEOUT_MS;
+  while (!(await isSo())) {
+    if (performance.now() > deadline) {
+      throw new LandfallError({
+        code: 'target-unavailable',
+        retryable: true,
+        message: `${doing} (${resource}) did not end within ${TERMINATION_TIMEOUT_MS / 60_000} minutes. Look at it in the console of AWS, then try again.`,
+      });
+    }
+    await delay(POLL_MS, undefined, { signal });
+  }
+}
+
+function checkTag(tags: readonly Tag[] | undefined, { run, thing }: { run: string; thing: string }): void {
+  if (tagValue(tags, RUN_TAG) !== run) throw foreign(thing, run);
+}
+
+function checkKey(aws: Aws, key: string, run: string): void {
+  if (!key.startsWith(runPrefix(aws.options.prefix, run)) || !isObjectKey(key)) throw foreign(key, run);
+}
+
+function foreign(thing: string, run: string): LandfallError {
+  return new LandfallError({
+    code: 'target-refused',
+    message: `Left ${thing} alone: it does not carry the tag of run ${run}, so Landfall did not make it in this run, or its tags were changed. Remove it by hand if it is yours.`,
+  });
+}
