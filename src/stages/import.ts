@@ -1,0 +1,38 @@
+/** Import lets the target make a landing of the artifacts; then the source and staging have done their part. */
+import type { Artifact } from '../domain/landing.ts';
+import type { MachineRecord, StepOutput } from '../domain/machine-record.ts';
+import type { StepOutcome } from '../domain/ports.ts';
+import { removeStaging } from './staging.ts';
+import { missing, type StepInput } from './step-input.ts';
+
+export async function importMachine(input: StepInput): Promise<StepOutcome<StepOutput>> {
+  const { record, source, target, context } = input;
+  const { machine, plan } = record;
+  const artifacts = artifactsInDiskOrder(record);
+  const outcome = await target.import({ machine, to: plan.to, artifacts }, context);
+  if (outcome.kind === 'wait') return outcome;
+  await source.release({ from: plan.from, machine }, context);
+  await tidyStaging(input);
+  return { kind: 'done', value: { stage: 'import', landing: outcome.value } };
+}
+
+/** A landing is not given up because a leftover file could not be removed. */
+async function tidyStaging(input: StepInput): Promise<void> {
+  const { record, context } = input;
+  try {
+    await removeStaging(input);
+  } catch (error) {
+    context.log(
+      'warn',
+      `Staging of ${record.machine.name} could not be removed and takes space: ${String(error)}`,
+    );
+  }
+}
+
+function artifactsInDiskOrder(record: MachineRecord): Artifact[] {
+  return record.machine.disks.map((disk) => {
+    const artifact = record.artifacts[disk.id];
+    if (artifact === undefined) throw missing(record, `the artifact of disk ${disk.id}`);
+    return artifact;
+  });
+}

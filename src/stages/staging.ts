@@ -1,0 +1,38 @@
+/**
+ * Where a machine's bytes rest between stages: STAGING/RUN/MACHINE, with one folder for what the source unpacks and one
+ * for what convert writes. Only the machine's own steps touch it; import removes it.
+ */
+import { rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+type Owner = { stagingFolder: string; record: { run: string; machine: { name: string } } };
+
+/** For what the source must unpack; made by the source. */
+export function sourceFolder(owner: Owner): string {
+  return join(machineFolder(owner), 'source');
+}
+
+/** For what convert writes. */
+export function convertedFolder(owner: Owner): string {
+  return join(machineFolder(owner), 'converted');
+}
+
+/** Removes all that the machine has in staging, and the run's folder with the last one. Idempotent. */
+export async function removeStaging(owner: Owner): Promise<void> {
+  await rm(machineFolder(owner), { recursive: true, force: true });
+  await rmdir(runFolder(owner)).catch(() => {}); // other machines of the run still use it
+}
+
+/** A name as one path segment: whatever it holds, it neither leaves the folder nor splits. */
+export function pathSegment(name: string): string {
+  const encoded = encodeURIComponent(name);
+  return /^\.+$/.test(encoded) ? encoded.replaceAll('.', '%2E') : encoded;
+}
+
+function machineFolder(owner: Owner): string {
+  return join(runFolder(owner), pathSegment(owner.record.machine.name));
+}
+
+function runFolder({ stagingFolder, record }: Owner): string {
+  return join(stagingFolder, pathSegment(record.run));
+}
