@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, statfs } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import type { Config } from '../config.ts';
 import { saveError } from '../domain/errors.ts';
 import type { Evidence, Finding } from '../domain/ports.ts';
@@ -171,10 +172,11 @@ async function examineStaging({ config }: Host): Promise<Finding> {
 
 async function examineEvidence({ evidence, config }: Host): Promise<Finding> {
   const subject = `evidence ${config.evidence}`;
-  const probe = `doctor/${randomUUID()}`;
+  const file = `doctor/${hostname()}`;
+  const probe = randomUUID();
   try {
-    await evidence.put(probe, probe);
-    const read = await evidence.get(probe);
+    await evidence.put(file, probe);
+    const read = await evidence.get(file);
     if (read === null || new TextDecoder().decode(read) !== probe)
       throw new Error('what was written could not be read again');
     const isShared = config.evidence.startsWith('s3://');

@@ -26,8 +26,16 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
       findings.push(unreadable(planned, asLandfallError(error)));
     }
   }
-  findings.push(...(await checkMachines({ ...deps, wave, machines, signal })));
-  findings.push(...(await deps.target.preflight(machines, signal)));
+  const { target, stagingFolder } = deps;
+  findings.push(
+    ...(await checkMachines({
+      planned: machines,
+      target,
+      stagingFolder,
+      machinesAtOnce: wave.limits.machines,
+    })),
+  );
+  findings.push(...(await target.preflight(machines, signal)));
   return { wave, machines, findings };
 }
 

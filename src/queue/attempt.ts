@@ -55,7 +55,7 @@ export async function attemptStep(
   if (reply.kind === 'taken')
     return { kind: 'later', afterMs: Math.max(LEASE_POLL_FLOOR_MS, reply.freeInMs) };
   await using lease = reply.lease;
-  return attemptUnderLease(deps, {
+  return await attemptUnderLease(deps, {
     run,
     job,
     lease,
