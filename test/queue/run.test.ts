@@ -184,7 +184,7 @@ describe('a run', () => {
     expect([...asked.values()]).toEqual(Array.from({ length: 8 }, () => 4));
     expect(most).toBeLessThanOrEqual(4);
     const record = await state.machines.get(run.id, await only(run));
-    expect(record?.steps['import']).toMatchObject({ try: 1, failures: 0 });
+    expect(record?.steps.import).toMatchObject({ try: 1, failures: 0 });
   });
 });
 
@@ -246,8 +246,11 @@ describe('the reconciler', () => {
       connection: queueConnection(server.url),
       prefix: PREFIX,
     });
-    impostor.on('completed', () => seen.resolve());
-    impostor.on('failed', () => seen.resolve());
+    const notice = (job: BullJob<Job> | undefined): void => {
+      if (job?.data.run === run.id) seen.resolve();
+    };
+    impostor.on('completed', notice);
+    impostor.on('failed', notice);
     await seen.promise;
     await impostor.close();
     const first: Job = { run: run.id, machine: await only(run), stage: 'export', disk: '0', pass: 0, try: 1 };
