@@ -2,6 +2,7 @@
  * Child processes with one owner. Each dies with its parent, even when the parent is killed with SIGKILL
  * (`setpriv --pdeathsig KILL`), runs without a shell, and can be limited by `prlimit`.
  */
+import type { Readable } from 'node:stream';
 import { execa, type Options, type ResultPromise } from 'execa';
 import { LandfallError } from '../domain/errors.ts';
 
@@ -30,8 +31,9 @@ export type RunningTool = AsyncDisposable & {
   stop(graceMs?: number): Promise<ToolResult>;
 };
 
-/** Output beyond this is cut: no tool may fill our memory. */
+/** A tool that says more than this is stopped: none may fill our memory. */
 const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
+const TAIL_CHARACTERS = 64 * 1024;
 const STOP_GRACE_MS = 3_000;
 
 /** Runs a tool to its end. Throws `tool-missing`, `tool-failed` or `cancelled`. */
@@ -57,12 +59,15 @@ export async function tryTool(options: ToolOptions): Promise<ToolResult> {
   return result;
 }
 
-/** Starts a tool that goes on. Throws `tool-missing`. */
+/** Starts a tool that goes on; of what it says, the last 64 KiB are kept. Throws `tool-missing`. */
 export async function startTool(options: ToolOptions): Promise<RunningTool> {
   options.signal?.throwIfAborted();
-  const child = spawn(options);
-  const exited = finish(child, options.command).catch(
-    (error: unknown): ToolResult => ({ exitCode: -1, stdout: '', stderr: String(error) }),
+  const child = spawn(options, { buffer: false });
+  const stdout = keepTail(child.stdout);
+  const stderr = keepTail(child.stderr);
+  const exited = finish(child, options.command).then(
+    ({ exitCode }): ToolResult => ({ exitCode, stdout: stdout(), stderr: stderr() }),
+    (error: unknown): ToolResult => ({ exitCode: -1, stdout: stdout(), stderr: String(error) }),
   );
   const { pid } = child;
   if (pid === undefined) throw toolMissing(options.command, (await exited).stderr);
@@ -78,7 +83,7 @@ export async function startTool(options: ToolOptions): Promise<RunningTool> {
   return { pid, exited, stop, [Symbol.asyncDispose]: async () => void (await stop()) };
 }
 
-function spawn(options: ToolOptions): Child {
+function spawn(options: ToolOptions, extra: { buffer?: boolean } = {}): Child {
   const args = [
     '--pdeathsig',
     'KILL',
@@ -93,7 +98,7 @@ function spawn(options: ToolOptions): Child {
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
   };
-  const child: Child = execa('setpriv', args, { ...own, ...EXECA_OPTIONS } as typeof EXECA_OPTIONS);
+  const child: Child = execa('setpriv', args, { ...own, ...extra, ...EXECA_OPTIONS } as typeof EXECA_OPTIONS);
   if (options.onLine !== undefined) splitLines(child, options.onLine);
   return child;
 }
@@ -121,7 +126,16 @@ async function finish(child: Child, command: string): Promise<ToolResult> {
   if (result.exitCode === 127 || (result.exitCode === undefined && result.code === 'ENOENT')) {
     throw toolMissing(command, result.stderr);
   }
-  return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
+  return { exitCode: result.exitCode ?? -1, stdout: result.stdout ?? '', stderr: result.stderr ?? '' };
+}
+
+function keepTail(stream: Readable): () => string {
+  let tail = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    tail = (tail + text).slice(-TAIL_CHARACTERS);
+  });
+  return () => tail.trimEnd();
 }
 
 function splitLines(child: Child, onLine: (line: string) => void): void {
