@@ -133,7 +133,7 @@ export function asAwsError(call: AwsCall, error: unknown): LandfallError {
     retryable,
     message: `${call.doing} (${call.action} on ${call.resource}) ${what}${remedy === '' ? '' : ` ${remedy}`}`,
     cause: error,
-    context: { awsCode, action: call.action, resource: call.resource, ...requestIdOf(error) },
+    context: { awsCode, remedy, action: call.action, resource: call.resource, ...requestIdOf(error) },
   });
 }
 
