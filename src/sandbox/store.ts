@@ -1,8 +1,9 @@
 /**
  * Small durable state: one JSON file, held in memory, written whole. A reader never sees a half-written file, also
- * after a kill: it is written beside, flushed and renamed over.
+ * after a kill: it is written beside and renamed over. It is not flushed to the disk: a rehearsal need not survive
+ * a power cut, and a flush per uploaded part would cost more than the part.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LandfallError } from '../domain/errors.ts';
 
@@ -19,7 +20,7 @@ export type Store<T> = {
 /** Opens the file, or starts from `initial` where there is none. Throws `internal` where it holds no JSON. */
 export async function openStore<T>(file: string, initial: T): Promise<Store<T>> {
   await mkdir(dirname(file), { recursive: true });
-  let state = (await load<T>(file)) ?? structuredClone(initial);
+  let state = (await readJson<T>(file)) ?? structuredClone(initial);
   let writing: Promise<void> | null = null;
   let queued: Promise<void> | null = null;
 
@@ -32,7 +33,7 @@ export async function openStore<T>(file: string, initial: T): Promise<Store<T>> 
       .then(() => {
         queued = null;
         writing = next;
-        return writeWhole(file, JSON.stringify(state));
+        return writeJson(file, state);
       });
     queued = next;
     return next;
@@ -50,7 +51,8 @@ export async function openStore<T>(file: string, initial: T): Promise<Store<T>> 
   };
 }
 
-async function load<T>(file: string): Promise<T | null> {
+/** null where there is no such file. */
+export async function readJson<T>(file: string): Promise<T | null> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
     throw error;
@@ -67,14 +69,9 @@ async function load<T>(file: string): Promise<T | null> {
   }
 }
 
-async function writeWhole(file: string, text: string): Promise<void> {
+/** Replaces the file whole. One writer per file at a time. Only the owner may read it: it may hold a secret. */
+export async function writeJson(file: string, value: unknown): Promise<void> {
   const temporary = `${file}.new`;
-  const handle = await open(temporary, 'w');
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await writeFile(temporary, JSON.stringify(value), { mode: 0o600 });
   await rename(temporary, file);
 }

@@ -20,6 +20,9 @@ export type XmlListStyle = 'item' | 'member' | 'flat';
 
 export type XmlDocument = { root: string; namespace?: string; body: XmlObject; lists: XmlListStyle };
 
+/** A member of this name is the text of its element. */
+export const TEXT = '#text';
+
 const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
 /** Members that are null or undefined are left out; an empty list is an empty element (or, flat, nothing). */
@@ -44,6 +47,7 @@ function writeElement({
   lists: XmlListStyle;
 }): string {
   if (value === null || value === undefined) return '';
+  if (name === TEXT) return escapeXml(String(value));
   if (isList(value)) {
     const element = lists === 'flat' ? name : lists;
     const items = value.map((item) => writeElement({ name: element, value: item, lists })).join('');
