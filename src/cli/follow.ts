@@ -3,10 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogUpdate } from 'log-update';
 import type { App } from '../app.ts';
 import { EXIT_FAILED, EXIT_LANDED, EXIT_PARTIAL } from '../domain/errors.ts';
+import type { StoredEvent } from '../domain/events.ts';
+import type { MachineRecord } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
+import { findRun } from '../operations/find-run.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import type { CommandContext } from './command-context.ts';
 import { describeEvent, describeLine, machineLine, type RunSnapshot, renderMachine } from './run-view.ts';
+import type { Terminal } from './terminal.ts';
 
 export type FollowOptions = { run: string; json: boolean };
 
@@ -21,33 +25,27 @@ const WORKER_CHECK_MS = 10_000;
 /** Gives the run at rest, or null when the operator detached. */
 export async function followRun(
   app: App,
-  context: CommandContext,
+  { terminal, interrupted }: CommandContext,
   options: FollowOptions,
 ): Promise<RunRecord | null> {
-  const { state } = app;
-  const { terminal, interrupted } = context;
-  const screen = openScreen(context, options);
+  const screen = openScreen(terminal, options);
+  const watch = watchRun({ app, run: options.run });
   const workers = createWorkerWatch(app, (line) => screen.say(line));
-  let lastEvent = '0';
+  // While Redis is away a look hangs; Ctrl-C must work then too.
+  const detached = new Promise<null>((resolve) => {
+    if (interrupted.aborted) resolve(null);
+    interrupted.addEventListener('abort', () => resolve(null));
+  });
   try {
-    while (!interrupted.aborted) {
-      const run = await state.runs.get(options.run);
-      if (run === null) return null;
-      for (const event of await state.events.read(run.id, lastEvent)) {
-        lastEvent = event.id;
-        if (options.json) terminal.json(event);
-        else if (event.type !== 'log' || event.level !== 'info' || !terminal.isInteractive) {
-          const line = describeEvent(event);
-          if (line !== null) screen.say(line);
-        }
-      }
-      const machines = await state.machines.all(run.id, run.machines);
-      screen.show({ machines, progress: await state.progress.read(run.id), now: Date.now() });
-      if (run.status !== 'running') return run;
-      await workers.check();
+    for (;;) {
+      const seen = await Promise.race([watch.look(), detached]);
+      if (seen === null) return null;
+      for (const event of seen.events) screen.event(event);
+      screen.show(seen);
+      if (seen.run.status !== 'running') return seen.run;
+      await Promise.race([workers.check(), detached]);
       await sleep(POLL_MS, undefined, { signal: interrupted }).catch(() => {});
     }
-    return null;
   } finally {
     screen.end();
   }
@@ -66,32 +64,66 @@ export function exitStatusOfRun(run: RunRecord): number {
   }
 }
 
-type Screen = { say(line: string): void; show(snapshot: RunSnapshot): void; end(): void };
+type RunLook = RunSnapshot & { run: RunRecord; events: readonly StoredEvent[] };
 
-function openScreen({ terminal }: CommandContext, { json }: FollowOptions): Screen {
-  if (json) {
-    const isDue = every(JSON_PROGRESS_MS);
-    return {
-      say: (line) => terminal.remark(line),
-      show(snapshot) {
-        if (!isDue()) return;
-        for (const record of snapshot.machines) {
-          if (record.status === 'moving')
-            terminal.json({ type: 'progress', ...machineLine(record, snapshot) });
-        }
-      },
-      end() {},
-    };
-  }
-  return terminal.isInteractive
-    ? openLiveScreen(terminal.columns)
-    : openPlainScreen((line) => terminal.out(line));
+/** Each look reads only what changed since the last one: events name the machines whose records are read again. */
+function watchRun({ app: { state }, run: id }: { app: App; run: string }): { look(): Promise<RunLook> } {
+  const records = new Map<string, MachineRecord>();
+  let lastEvent = '0';
+  return {
+    async look() {
+      const run = await findRun(state, id);
+      const events = await state.events.read(id, lastEvent);
+      lastEvent = events.at(-1)?.id ?? lastEvent;
+      const named = events.flatMap((event) =>
+        event.type === 'run' || event.machine === null ? [] : [event.machine],
+      );
+      const stale = records.size === 0 ? run.machines : [...new Set(named)];
+      for (const record of await state.machines.all(id, stale)) records.set(record.machine.name, record);
+      const machines = run.machines.flatMap((name) => records.get(name) ?? []);
+      return { run, events, machines, progress: await state.progress.read(id), now: Date.now() };
+    },
+  };
 }
 
+type Screen = {
+  say(line: string): void;
+  event(event: StoredEvent): void;
+  show(snapshot: RunSnapshot): void;
+  end(): void;
+};
+
+function openScreen(terminal: Terminal, { json }: FollowOptions): Screen {
+  if (json) return openJsonScreen(terminal);
+  return terminal.isInteractive ? openLiveScreen(terminal.columns) : openPlainScreen(terminal);
+}
+
+function openJsonScreen(terminal: Terminal): Screen {
+  const isDue = every(JSON_PROGRESS_MS);
+  return {
+    say: (line) => terminal.remark(line),
+    event: (event) => terminal.json(event),
+    show(snapshot) {
+      if (!isDue()) return;
+      for (const record of snapshot.machines) {
+        if (record.status === 'moving') terminal.json({ type: 'progress', ...machineLine(record, snapshot) });
+      }
+    },
+    end() {},
+  };
+}
+
+/** One redrawn line per machine; above it only what an operator must not miss. */
 function openLiveScreen(columns: number): Screen {
   const live = createLogUpdate(process.stdout);
   return {
     say: (line) => live.persist(line),
+    event(event) {
+      const isRoutine =
+        event.type === 'log' ? event.level === 'info' : event.type === 'step' && event.error === null;
+      const line = isRoutine ? null : describeEvent(event);
+      if (line !== null) live.persist(line);
+    },
     show(snapshot) {
       const width = Math.max(...snapshot.machines.map((record) => record.machine.name.length));
       const lines = snapshot.machines.map((record) =>
@@ -103,17 +135,21 @@ function openLiveScreen(columns: number): Screen {
   };
 }
 
-function openPlainScreen(out: (line: string) => void): Screen {
+function openPlainScreen(terminal: Terminal): Screen {
   const isDue = every(PLAIN_PROGRESS_MS);
   const said = new Map<string, string>();
   return {
-    say: out,
+    say: (line) => terminal.out(line),
+    event(event) {
+      const line = describeEvent(event);
+      if (line !== null) terminal.out(line);
+    },
     show(snapshot) {
       if (!isDue()) return;
       for (const record of snapshot.machines) {
         if (record.status !== 'moving') continue;
         const line = describeLine(machineLine(record, snapshot));
-        if (said.get(record.machine.name) !== line) out(`         ${line}`);
+        if (said.get(record.machine.name) !== line) terminal.out(`         ${line}`);
         said.set(record.machine.name, line);
       }
     },

@@ -84,7 +84,8 @@ async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<A
     if (stop.aborted && (stop.reason as AbortReason) === 'stop') return { kind: 'ended' };
     if (stop.aborted) return { kind: 'later', afterMs: 1 };
     const error = described(asLandfallError(thrown), job);
-    if (lease.signal.aborted || error.code === 'lease-lost') return { kind: 'later', afterMs: LEASE_POLL_FLOOR_MS };
+    if (lease.signal.aborted || error.code === 'lease-lost')
+      return { kind: 'later', afterMs: LEASE_POLL_FLOOR_MS };
     await conductor.change(job, (now, view, at) => failStep(now, { job, error, now: at, tries: view.tries }));
     return { kind: 'ended' };
   } finally {

@@ -90,7 +90,8 @@ export function openQueues(url: RedisUrl): Queues {
     },
 
     async [Symbol.asyncDispose]() {
-      await Promise.all([...Object.values(stages), wake].map((queue) => queue.close()));
+      // Nothing is buffered here, and close() would wait for a Redis that is away.
+      await Promise.all([...Object.values(stages), wake].map((queue) => queue.disconnect()));
     },
   };
 }

@@ -1,0 +1,171 @@
+/**
+ * `npm run demo`: builds a tiny on-prem estate, starts the sandbox cloud and Landfall's workers, migrates two real Linux
+ * machines and checks what their guests say about their disks. Every process that it starts ends with it.
+ */
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { execa } from 'execa';
+import pc from 'picocolors';
+import { type RunningTool, startTool } from '../src/processes/child.ts';
+import { buildEstate, type Estate } from './estate/build.ts';
+
+const root = join(import.meta.dirname, '..');
+const home = join(root, '.landfall', 'demo');
+const wave = join('workflows', 'demo.yaml');
+const landfall = join(root, 'bin', 'landfall.mjs');
+
+const START_TIMEOUT_MS = 30_000;
+const EXIT_INTERRUPTED = 130;
+
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => interruption.abort(new Error(signal)));
+
+try {
+  process.exitCode = await demonstrate(interruption.signal);
+} catch (error) {
+  if (!interruption.signal.aborted) throw error;
+  console.log('\nStopped. Everything the demo started has ended.');
+  process.exitCode = EXIT_INTERRUPTED;
+}
+
+async function demonstrate(signal: AbortSignal): Promise<number> {
+  const startedAt = performance.now();
+  say('Building a tiny on-prem estate: shop-db (OVA, BIOS, two disks) and shop-web (qcow2, UEFI)');
+  const estate = await buildEstate({
+    folder: join(home, 'estate'),
+    signal,
+    log: (line) => console.log(`  ${line}`),
+  });
+  await forgetLastTime();
+  await using stack = new AsyncDisposableStack();
+
+  say('Starting the sandbox cloud: S3, EC2, STS and IAM on localhost, instances are real guests');
+  const sandbox = await startSandbox(stack, signal);
+  const environment = {
+    LANDFALL_HOME: home,
+    AWS_ENDPOINT_URL: sandbox.url,
+    AWS_REGION: 'eu-central-1',
+    AWS_ACCESS_KEY_ID: sandbox.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: sandbox.secretAccessKey,
+  };
+  say('Starting Redis and one worker pool per stage (landfall up)');
+  await startUp(stack, environment, signal);
+
+  say(`landfall run ${wave}`);
+  const status = await runLandfall(['run', wave], { environment, signal });
+  if (status !== 0) return status;
+  say('What the guests say about their disks, against the files at the source');
+  return (await compareHashes(estate)) ? finish(startedAt) : 1;
+}
+
+type SandboxNote = { url: string; accessKeyId: string; secretAccessKey: string };
+
+async function startSandbox(stack: AsyncDisposableStack, signal: AbortSignal): Promise<SandboxNote> {
+  const noted = Promise.withResolvers<SandboxNote>();
+  const sandbox = stack.use(
+    await startTool({
+      command: process.execPath,
+      args: [landfall, 'sandbox', '--port', '0', '--folder', join(home, 'sandbox'), '--json'],
+      environment: { LANDFALL_HOME: home, LANDFALL_LOG: 'error' },
+      cwd: root,
+      onLine: (line) => {
+        if (line.includes('"url"')) noted.resolve(JSON.parse(line) as SandboxNote);
+      },
+    }),
+  );
+  return Promise.race([noted.promise, failure(sandbox, 'The sandbox'), lateness('The sandbox', signal)]);
+}
+
+async function startUp(
+  stack: AsyncDisposableStack,
+  environment: Record<string, string>,
+  signal: AbortSignal,
+): Promise<void> {
+  const ready = Promise.withResolvers<void>();
+  const up = stack.use(
+    await startTool({
+      command: process.execPath,
+      args: [landfall, 'up'],
+      environment,
+      cwd: root,
+      onLine: (line) => {
+        if (line.includes('Landfall is up')) ready.resolve();
+      },
+    }),
+  );
+  await Promise.race([ready.promise, failure(up, '`landfall up`'), lateness('`landfall up`', signal)]);
+}
+
+/** Runs in a session of its own, so that Ctrl-C reaches the demo first, which then ends everything. */
+async function runLandfall(
+  args: readonly string[],
+  { environment, signal }: { environment: Record<string, string>; signal: AbortSignal },
+): Promise<number> {
+  const child = execa(process.execPath, [landfall, ...args], {
+    stdio: 'inherit',
+    env: environment,
+    cwd: root,
+    reject: false,
+    detached: true,
+    cancelSignal: signal,
+    killSignal: 'SIGKILL',
+  });
+  const { exitCode } = await child;
+  signal.throwIfAborted();
+  return exitCode ?? 1;
+}
+
+/** Every demo begins with an empty cloud and an empty ledger; only the estate is kept. */
+async function forgetLastTime(): Promise<void> {
+  await mkdir(home, { recursive: true });
+  for (const folder of ['redis', 'sandbox', 'staging', 'evidence']) {
+    await rm(join(home, folder), { recursive: true, force: true });
+  }
+}
+
+async function compareHashes(estate: Estate): Promise<boolean> {
+  let isEqual = true;
+  for (const { machine, disk, sha256, file } of estate.expected) {
+    const text = await readConsole(machine);
+    const isFound = text.includes(`landfall-guest disk ${disk} sha256 ${sha256}`);
+    const sign = isFound ? pc.green('✔') : pc.red('✖');
+    console.log(
+      `${sign} ${machine} disk ${disk}: sha256 ${sha256.slice(0, 16)}… of ${file}${isFound ? '' : ' is NOT what the guest read'}`,
+    );
+    isEqual &&= isFound;
+  }
+  return isEqual;
+}
+
+async function readConsole(machine: string): Promise<string> {
+  const evidence = join(home, 'evidence');
+  for (const run of await readdir(evidence)) {
+    const found = await readFile(join(evidence, run, machine, 'console.txt'), 'utf8').catch(() => null);
+    if (found !== null) return found;
+  }
+  return '';
+}
+
+function finish(startedAt: number): number {
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
+  console.log(
+    `\nTwo machines landed and proved that they boot, in ${seconds} s. Evidence: ${join(home, 'evidence')}`,
+  );
+  return 0;
+}
+
+function say(line: string): void {
+  console.log(`\n${pc.bold(`▌ ${line}`)}`);
+}
+
+async function failure(tool: RunningTool, name: string): Promise<never> {
+  const { exitCode, stdout, stderr } = await tool.exited;
+  throw new Error(`${name} ended (status ${exitCode}): ${stderr || stdout}`);
+}
+
+async function lateness(name: string, signal: AbortSignal): Promise<never> {
+  await sleep(START_TIMEOUT_MS, undefined, { signal, ref: false });
+  throw new Error(`${name} did not start within ${START_TIMEOUT_MS / 1000} s`);
+}
