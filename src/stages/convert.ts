@@ -4,15 +4,16 @@
  */
 
 import { fingerprintFile } from '../blocks/file-fingerprint.ts';
+import { LandfallError } from '../domain/errors.ts';
 import type { Container, Image, Prepared } from '../domain/image.ts';
 import type { StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome } from '../domain/ports.ts';
-import { convertImage } from '../images/qemu-img.ts';
+import { convertImage, measureImage } from '../images/qemu-img.ts';
 import { formatBytes } from './byte-size.ts';
 import { isSourceFault, type SourceWatch, watchSource } from './source-watch.ts';
 import { clearStaged, discardStaged, findStaged, keepStaged } from './staged-file.ts';
 import { convertedFolder } from './staging.ts';
-import { dataBytes, freeBytes, noSpace, requireSpace, spaceFor } from './staging-space.ts';
+import { boundByFile, freeBytes, noSpace, requireSpace } from './staging-space.ts';
 import { imageOf, type StepInput } from './step-input.ts';
 import { type FileAsIs, fileAsIs } from './upload-as-is.ts';
 
@@ -82,20 +83,24 @@ async function stageDisk(work: {
   if (staged !== null) return staged;
   const path = await clearStaged(input, disk);
   await using opened = await input.source.open(image, watch.signal);
+  const from = opened.uri;
+  const { signal } = watch;
   const need = {
     folder: convertedFolder(input),
-    bytes: spaceFor(await dataBytes(opened, watch.signal)),
+    bytes: Math.min(
+      (await measureImage({ from, container, signal })).expectedBytes,
+      (await boundByFile(image)) ?? Number.POSITIVE_INFINITY,
+    ),
     what: `disk ${id} of ${input.record.machine.name}`,
   };
   await requireSpace(need);
   try {
-    await convertImage({ from: opened.uri, to: path, container, onProgress: report, signal: watch.signal });
+    await convertImage({ from, to: path, container, onProgress: report, signal });
   } catch (error) {
-    throw isDiskFull(error)
-      ? noSpace({ ...need, freeBytes: await freeBytes(need.folder), cause: error })
-      : error;
+    if (!isNoSpace(error)) throw error;
+    throw noSpace({ ...need, freeBytes: await freeBytes(need.folder), cause: error });
   }
-  watch.signal.throwIfAborted();
+  signal.throwIfAborted();
   return keepStaged(input, { ...disk, path });
 }
 
@@ -114,7 +119,7 @@ function createProgress(
   };
 }
 
-/** qemu-img's own words; another writer filled the disk meanwhile. */
-function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && /no space left on device|disk quota exceeded/i.test(error.message);
+/** There was room when it began: another writer filled the disk meanwhile. */
+function isNoSpace(error: unknown): boolean {
+  return error instanceof LandfallError && error.code === 'no-space';
 }

@@ -4,7 +4,7 @@
  * that became whole, and from which state of the source: only such a file is used again after a crash.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError } from '../blocks/file-error.ts';
 import { fingerprintFile } from '../blocks/file-fingerprint.ts';
@@ -45,7 +45,6 @@ export async function clearStaged(input: StepInput, disk: Disk): Promise<string>
 /** Takes up a file that is whole and durable: from now on it is used again. */
 export async function keepStaged(input: StepInput, disk: Disk & { path: string }): Promise<Prepared> {
   const { path, id, container, sourceFingerprint } = disk;
-  await syncFolder(convertedFolder(input));
   const fingerprint = await fingerprintFile(path);
   const lengthBytes = await sizeOf(path);
   const file = { path, offsetBytes: 0, lengthBytes: null };
@@ -58,12 +57,6 @@ export async function keepStaged(input: StepInput, disk: Disk & { path: string }
 export async function discardStaged(input: StepInput, disks: readonly string[]): Promise<void> {
   for (const disk of disks) await input.context.checkpoints.delete(checkpointKey(disk));
   await rm(convertedFolder(input), { recursive: true, force: true });
-}
-
-/** A rename is durable only once its folder is. */
-async function syncFolder(folder: string): Promise<void> {
-  await using handle = await open(folder, 'r');
-  await handle.sync();
 }
 
 async function sizeOf(path: string): Promise<number> {

@@ -1,13 +1,9 @@
 /** Is there room in staging for what is about to be written? Asked before, because a full disk hurts everyone on it. */
-import { statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LandfallError } from '../domain/errors.ts';
-import { tryTool } from '../processes/child.ts';
+import type { Image, QemuFormat } from '../domain/image.ts';
 import { formatBytes } from './byte-size.ts';
-
-/** Metadata of the container, and data that does not deflate: 64 KiB grains grow by a 12-byte header and padding (≤ 1.6 %). */
-const OVERHEAD = 1.02;
-const FIXED_OVERHEAD_BYTES = 4 * 1024 * 1024;
 
 /** Bytes that can still be written in a folder, or in the nearest one above it that exists. */
 export async function freeBytes(folder: string): Promise<number> {
@@ -22,19 +18,28 @@ export async function freeBytes(folder: string): Promise<number> {
   }
 }
 
-/** How much of an opened image is data; its whole size where that cannot be told. `measure` reads no data, only the map. */
-export async function dataBytes(image: { uri: string; bytes: number }, signal: AbortSignal): Promise<number> {
-  const args = ['measure', '--output=json', '-f', 'raw', '-O', 'qcow2', image.uri];
-  const { exitCode, stdout } = await tryTool({ command: 'qemu-img', args, signal });
-  if (exitCode !== 0) return image.bytes;
-  const { required } = JSON.parse(stdout) as { required: number };
-  return Math.min(required, image.bytes);
+/** Metadata and padding: a sector for each grain of 128 that does not compress, and tables. */
+const OVERHEAD = 1.01;
+const FIXED_OVERHEAD_BYTES = 1024 * 1024;
+
+/** The most that so much data takes in any container. */
+export function spaceFor(dataBytes: number): number {
+  return Math.ceil(dataBytes * OVERHEAD) + FIXED_OVERHEAD_BYTES;
 }
 
-/** The most that a copy of so much data may take, whichever the container. */
-export function spaceFor(bytes: number): number {
-  return Math.ceil(bytes * OVERHEAD) + FIXED_OVERHEAD_BYTES;
+/**
+ * An upper bound from the image's own file, for formats that never compress; null for others. qemu cannot tell holes
+ * in a VHDX (it takes the whole disk for data), so without it a thin 1 TiB disk would need 1 TiB of staging.
+ */
+export async function boundByFile({ layout }: Image): Promise<number | null> {
+  if (layout.kind !== 'single' || !UNCOMPRESSED.has(layout.format)) return null;
+  const { blocks } = await stat(layout.file.path);
+  return spaceFor(blocks * STAT_BLOCK_BYTES);
 }
+
+const UNCOMPRESSED: ReadonlySet<QemuFormat> = new Set(['raw', 'vhd', 'vhdx']);
+/** POSIX: stat counts in 512 bytes, whatever the file system's blocks are. */
+const STAT_BLOCK_BYTES = 512;
 
 /** Throws `no-space`, naming the folder, what is needed and what is free. */
 export async function requireSpace(need: { folder: string; bytes: number; what: string }): Promise<void> {

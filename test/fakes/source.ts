@@ -20,6 +20,8 @@ export type FakeSource = Source & {
   released: string[];
   /** Called on each fingerprint; a test may change the source here. */
   onFingerprint: () => Promise<void>;
+  /** What qemu-nbd serves instead of the image's file. */
+  serve: readonly string[] | null;
 };
 
 const QEMU_NAMES: Readonly<Record<QemuFormat, string>> = {
@@ -40,12 +42,13 @@ export function createFakeSource(options: {
     opened: 0,
     released: [],
     onFingerprint: async () => {},
+    serve: null,
     machines: async () => [machine],
     powerState: async () => source.power,
     export: async ({ disk }) => imageOf(images, disk),
     open: async (image, signal) => {
       source.opened += 1;
-      return openWithQemu(image, signal);
+      return openWithQemu({ image, serve: source.serve ?? served(image), signal });
     },
     fingerprint: async (image) => {
       await source.onFingerprint();
@@ -72,11 +75,19 @@ async function fingerprint({ layout }: Image): Promise<string> {
   }
 }
 
-async function openWithQemu({ layout, bytes }: Image, signal: AbortSignal): Promise<OpenImage> {
+function served({ layout }: Image): string[] {
   if (layout.kind !== 'single') throw new TypeError('this fake serves single files only');
+  return ['-f', QEMU_NAMES[layout.format], layout.file.path];
+}
+
+async function openWithQemu(open: {
+  image: Image;
+  serve: readonly string[];
+  signal: AbortSignal;
+}): Promise<OpenImage> {
+  const { image, serve, signal } = open;
   const socket = join(tmpdir(), `landfall-fake-${randomBytes(6).toString('hex')}.sock`);
-  const { format, file } = layout;
-  const args = ['-r', '-t', '-e', '8', '-f', QEMU_NAMES[format], '-k', socket, file.path];
+  const args = ['-r', '-t', '-e', '8', '-k', socket, ...serve];
   const server = await startTool({ command: 'qemu-nbd', args });
   while ((await stat(socket).catch(() => null)) === null) {
     signal.throwIfAborted();
@@ -85,7 +96,8 @@ async function openWithQemu({ layout, bytes }: Image, signal: AbortSignal): Prom
   }
   return {
     uri: `nbd+unix:///?socket=${socket}`,
-    bytes,
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    bytes: image.bytes,
+    // It only reads, so nothing is lost; asked politely, qemu-nbd first serves what is still queued.
+    [Symbol.asyncDispose]: async () => void (await server.stop(0)),
   };
 }
