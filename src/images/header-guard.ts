@@ -8,6 +8,7 @@ import { extname } from 'node:path';
 import type { FileSlice, QemuFormat } from '../domain/image.ts';
 import { checkDiskBytes } from './disk-size.ts';
 import { foreignFormat } from './foreign-format.ts';
+import type { ImageHeader } from './image-header.ts';
 import { inspectQcow2 } from './qcow2-header.ts';
 import { corruptImage, hostileImage, unreadableImage } from './refusal.ts';
 import { openSlice, type SliceReader } from './slice-reader.ts';
@@ -16,15 +17,7 @@ import { inspectVhdx } from './vhdx-header.ts';
 import { isVmdkDescriptor } from './vmdk-descriptor.ts';
 import { inspectVmdk } from './vmdk-header.ts';
 
-export type ImageHeader = {
-  format: QemuFormat;
-  /** Virtual size of the disk. */
-  bytes: number;
-  /** null for formats that know none (raw, qcow2). */
-  subformat: ImageSubformat | null;
-};
-
-export type ImageSubformat = 'monolithicSparse' | 'streamOptimized' | 'fixed' | 'dynamic';
+export type { ImageHeader } from './image-header.ts';
 
 export type InspectOptions = {
   /** What messages call the image; by default its path. Name a member `archive.ova!member`. */

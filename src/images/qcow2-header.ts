@@ -1,6 +1,6 @@
 /** The qcow2 part of the header guard. Layout: qemu, docs/interop/qcow2.txt. Numbers are big-endian. */
 import { asOffset, checkDiskBytes } from './disk-size.ts';
-import type { ImageHeader } from './header-guard.ts';
+import type { ImageHeader } from './image-header.ts';
 import { COPY_AGAIN, corruptImage, hostileImage, unreadableImage } from './refusal.ts';
 import type { SliceReader } from './slice-reader.ts';
 

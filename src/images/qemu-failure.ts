@@ -11,6 +11,12 @@ const MEANINGS: readonly Meaning[] = [
     remedy: 'Install the Debian package qemu-utils (`npm run setup` does).',
   },
   {
+    said: /Failed to connect|Connection (refused|reset)|Server disconnected|server dropped/i,
+    code: 'tool-failed',
+    retryable: true,
+    remedy: 'The process that serves the source ended or cannot be reached; the next try starts a new one.',
+  },
+  {
     said: /Failed to get .*lock/i,
     code: 'source-not-off',
     retryable: false,

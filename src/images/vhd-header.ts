@@ -1,6 +1,6 @@
 /** The VHD part of the header guard. Layout: Microsoft, "Virtual Hard Disk Image Format Specification". Big-endian. */
 import { asOffset, checkDiskBytes, SECTOR_BYTES } from './disk-size.ts';
-import type { ImageHeader } from './header-guard.ts';
+import type { ImageHeader } from './image-header.ts';
 import { COPY_AGAIN, corruptImage, hostileImage, unreadableImage } from './refusal.ts';
 import type { SliceReader } from './slice-reader.ts';
 

@@ -1,7 +1,7 @@
 /** The VHDX part of the header guard. Layout: [MS-VHDX]. Numbers are little-endian. */
 import { crc32c } from './crc32c.ts';
 import { asOffset, checkDiskBytes, SECTOR_BYTES } from './disk-size.ts';
-import type { ImageHeader } from './header-guard.ts';
+import type { ImageHeader } from './image-header.ts';
 import { COPY_AGAIN, corruptImage, hostileImage, unreadableImage } from './refusal.ts';
 import type { SliceReader } from './slice-reader.ts';
 

@@ -2,7 +2,7 @@
 import { SECTOR_BYTES } from './disk-size.ts';
 import { COPY_AGAIN, corruptImage } from './refusal.ts';
 import type { SliceReader } from './slice-reader.ts';
-import type { SparseHeader } from './vmdk-header.ts';
+import type { SparseHeader } from './vmdk-sparse-header.ts';
 
 /** A grain entry of 0 is unallocated, of 1 a grain of zeros. */
 const FIRST_REAL_SECTOR = 2;

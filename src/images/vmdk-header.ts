@@ -1,28 +1,13 @@
 /** The VMDK part of the header guard: sparse extents in one file. Layout: VMware, "Virtual Disk Format 5.0". */
-import { asOffset, checkDiskBytes, SECTOR_BYTES } from './disk-size.ts';
-import type { ImageHeader } from './header-guard.ts';
+import { checkDiskBytes, SECTOR_BYTES } from './disk-size.ts';
+import type { ImageHeader } from './image-header.ts';
 import { COPY_AGAIN, corruptImage, hostileImage, unreadableImage } from './refusal.ts';
 import type { SliceReader } from './slice-reader.ts';
 import { MAX_DESCRIPTOR_BYTES, parseVmdkDescriptor } from './vmdk-descriptor.ts';
 import { checkGrainTables } from './vmdk-grains.ts';
-
-/** What Landfall uses of a sparse header; numbers are little-endian, offsets in sectors. */
-export type SparseHeader = {
-  version: number;
-  capacitySectors: number;
-  grainSectors: number;
-  descriptorSector: number;
-  descriptorSectors: number;
-  entriesPerTable: number;
-  redundantDirectorySector: number | null;
-  /** null: at the end of the file, as the footer says. */
-  directorySector: number | null;
-  isCompressed: boolean;
-};
+import { parseSparseHeader, type SparseHeader } from './vmdk-sparse-header.ts';
 
 const MARKER = { endOfStream: 0, footer: 3 };
-const FLAG = { redundantDirectory: 1 << 1, compressed: 1 << 16, markers: 1 << 17 };
-const DIRECTORY_AT_END = 0xffff_ffff_ffff_ffffn;
 /** 1 MiB; VMware and qemu write grains of 64 KiB. */
 const MAX_GRAIN_SECTORS = 2048;
 /** qemu's limit, and what all writers use. */
@@ -45,7 +30,7 @@ export async function inspectSparseExtent(reader: SliceReader): Promise<{ bytes:
 async function readSparseHeader(reader: SliceReader): Promise<SparseHeader> {
   const bytes = await reader.read({ offsetBytes: 0, lengthBytes: SECTOR_BYTES, what: 'its header' });
   if (bytes.toString('latin1', 0, 4) !== 'KDMV') throw damaged(reader, 'it is no sparse VMDK extent');
-  return parseSparseHeader(reader, bytes);
+  return parseSparseHeader(bytes, reader.label);
 }
 
 async function checkEmbeddedDescriptor(
@@ -107,13 +92,13 @@ async function checkSparse(reader: SliceReader, header: SparseHeader): Promise<n
     bytes: BigInt(header.capacitySectors) * BigInt(SECTOR_BYTES),
   });
   checkGeometry(reader, header);
-  const { directorySector } = header.directorySector === null ? await readFooter(reader, header) : header;
-  await checkGrainTables(reader, { ...header, directorySector: directorySector ?? 0 });
+  const trusted = header.directorySector === null ? await readFooter(reader, header) : header;
+  await checkGrainTables(reader, { ...trusted, directorySector: trusted.directorySector ?? 0 });
   return bytes;
 }
 
 function checkGeometry(reader: SliceReader, header: SparseHeader): void {
-  const { version, grainSectors, entriesPerTable } = header;
+  const { version, grainSectors, entriesPerTable, isCompressed, hasMarkers } = header;
   if (version < 1 || version > 3) {
     throw unreadableImage({
       label: reader.label,
@@ -125,6 +110,7 @@ function checkGeometry(reader: SliceReader, header: SparseHeader): void {
   if (!isPowerOfTwo || grainSectors > MAX_GRAIN_SECTORS) {
     throw damaged(reader, `its grains of ${grainSectors} sectors make no sense`);
   }
+  if (isCompressed && !hasMarkers) throw damaged(reader, 'its grains are compressed, but have no markers');
   if (entriesPerTable < 1 || entriesPerTable > MAX_ENTRIES_PER_TABLE) {
     throw damaged(reader, `its grain tables of ${entriesPerTable} entries make no sense`);
   }
@@ -144,7 +130,7 @@ async function readFooter(reader: SliceReader, header: SparseHeader): Promise<Sp
   const isEnd =
     end.readBigUInt64LE(0) === 0n && end.readUInt32LE(8) === 0 && end.readUInt32LE(12) === MARKER.endOfStream;
   if (!isFooter || !isMagic || !isEnd) throw noEndOfStream(reader);
-  const footer = parseSparseHeader(reader, tail.subarray(SECTOR_BYTES, 2 * SECTOR_BYTES));
+  const footer = parseSparseHeader(tail.subarray(SECTOR_BYTES, 2 * SECTOR_BYTES), reader.label);
   for (const key of AGREEING) {
     if (footer[key] === header[key]) continue;
     throw hostileImage({
@@ -167,29 +153,6 @@ const AGREEING = [
   'descriptorSectors',
   'isCompressed',
 ] as const satisfies readonly (keyof SparseHeader)[];
-
-function parseSparseHeader({ label }: SliceReader, bytes: Buffer): SparseHeader {
-  const sector = (at: number, what: string) => asOffset(bytes.readBigUInt64LE(at), { label, what });
-  const flags = bytes.readUInt32LE(8);
-  const directory = bytes.readBigUInt64LE(56);
-  return {
-    version: bytes.readUInt32LE(4),
-    capacitySectors: claimedSectors(bytes.readBigUInt64LE(12)),
-    grainSectors: sector(20, 'its grain size'),
-    descriptorSector: sector(28, 'its descriptor offset'),
-    descriptorSectors: sector(36, 'its descriptor size'),
-    entriesPerTable: bytes.readUInt32LE(44),
-    redundantDirectorySector:
-      (flags & FLAG.redundantDirectory) === 0 ? null : sector(48, 'its redundant grain directory'),
-    directorySector: directory === DIRECTORY_AT_END ? null : sector(56, 'its grain directory'),
-    isCompressed: bytes.readUInt16LE(77) === 1,
-  };
-}
-
-/** A capacity beyond 2^53 sectors stays absurd when it is cut to that: the size check refuses both. */
-function claimedSectors(sectors: bigint): number {
-  return Number(sectors > BigInt(Number.MAX_SAFE_INTEGER) ? BigInt(Number.MAX_SAFE_INTEGER) : sectors);
-}
 
 function noEndOfStream(reader: SliceReader) {
   return damaged(
