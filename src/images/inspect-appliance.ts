@@ -1,0 +1,19 @@
+/** What `landfall inspect` shows: the machines that a path holds, as Landfall understands them. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Machine } from '../domain/machine.ts';
+import { readAppliance } from './appliance.ts';
+import { createVerdicts, verdictFolder } from './manifest-verdicts.ts';
+
+/** Throws `image-…` errors, `digest-mismatch`, `source-not-off`. */
+export async function inspectPath(path: string, signal: AbortSignal): Promise<Machine[]> {
+  const scratchFolder = await mkdtemp(join(tmpdir(), 'landfall-inspect-'));
+  try {
+    const verdicts = createVerdicts(verdictFolder(process.env));
+    const found = await readAppliance(path, { signal, verdicts, scratchFolder });
+    return found.map(({ machine }) => machine);
+  } finally {
+    await rm(scratchFolder, { recursive: true, force: true });
+  }
+}
