@@ -1,6 +1,4 @@
 /** Does one step of one machine: the way from a job to the stage that serves it. */
-import { asLandfallError, LandfallError } from '../domain/errors.ts';
-import { stepKey } from '../domain/job.ts';
 import type { StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome } from '../domain/ports.ts';
 import { admitLanding } from './admit.ts';
@@ -12,8 +10,8 @@ import { uploadDisk } from './upload.ts';
 import { validateLanding } from './validate.ts';
 
 /**
- * Safe to run twice and after a death at any point. Import, validate and admit answer `wait` instead of waiting.
- * Throws LandfallErrors; after `context.signal` aborted, the signal's own reason.
+ * Safe to run twice and after a death at any point. Import, validate and admit answer `wait` instead of waiting. After
+ * `context.signal` aborted it rejects with the signal's own reason.
  */
 export async function runStep(input: StepInput): Promise<StepOutcome<StepOutput>> {
   const { signal } = input.context;
@@ -23,7 +21,7 @@ export async function runStep(input: StepInput): Promise<StepOutcome<StepOutput>
   } catch (error) {
     // Whatever fell over on the way out of an abort is an echo of it.
     signal.throwIfAborted();
-    throw named(input, error);
+    throw error;
   }
 }
 
@@ -45,17 +43,4 @@ function serve(input: StepInput): Promise<StepOutcome<StepOutput>> {
     default:
       return stage satisfies never;
   }
-}
-
-/** An unforeseen failure says at least which step of which machine it hit. */
-function named({ record, job }: StepInput, error: unknown): LandfallError {
-  if (error instanceof LandfallError) return error;
-  const { code, message, retryable } = asLandfallError(error);
-  return new LandfallError({
-    code,
-    message: `Step ${stepKey(job)} of ${record.machine.name} fell over: ${message}. \`landfall logs ${record.run} ${record.machine.name}\` tells more.`,
-    retryable,
-    cause: error,
-    context: { step: stepKey(job) },
-  });
 }

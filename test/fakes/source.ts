@@ -1,15 +1,15 @@
 /**
  * A source over real files: images are served by a real qemu-nbd. A test can switch the machine on, and touch its files.
  */
-import { randomBytes } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LandfallError } from '../../src/domain/errors.ts';
-import type { Image, OpenImage, QemuFormat } from '../../src/domain/image.ts';
+import type { Image, OpenImage } from '../../src/domain/image.ts';
 import type { Machine } from '../../src/domain/machine.ts';
 import type { PowerState, Source } from '../../src/domain/ports.ts';
+import { openImageOverNbd } from '../../src/images/qemu-nbd.ts';
 import { startTool } from '../../src/processes/child.ts';
 
 export type FakeSource = Source & {
@@ -20,16 +20,8 @@ export type FakeSource = Source & {
   released: string[];
   /** Called on each fingerprint; a test may change the source here. */
   onFingerprint: () => Promise<void>;
-  /** What qemu-nbd serves instead of the image's file. */
+  /** Arguments for a qemu-nbd that serves something else than the image's own file; null: none. */
   serve: readonly string[] | null;
-};
-
-const QEMU_NAMES: Readonly<Record<QemuFormat, string>> = {
-  raw: 'raw',
-  qcow2: 'qcow2',
-  vmdk: 'vmdk',
-  vhd: 'vpc',
-  vhdx: 'vhdx',
 };
 
 export function createFakeSource(options: {
@@ -48,7 +40,8 @@ export function createFakeSource(options: {
     export: async ({ disk }) => imageOf(images, disk),
     open: async (image, signal) => {
       source.opened += 1;
-      return openWithQemu({ image, serve: source.serve ?? served(image), signal });
+      const { serve } = source;
+      return serve === null ? openImageOverNbd(image, signal) : openWithQemu({ image, serve });
     },
     fingerprint: async (image) => {
       await source.onFingerprint();
@@ -75,29 +68,22 @@ async function fingerprint({ layout }: Image): Promise<string> {
   }
 }
 
-function served({ layout }: Image): string[] {
-  if (layout.kind !== 'single') throw new TypeError('this fake serves single files only');
-  return ['-f', QEMU_NAMES[layout.format], layout.file.path];
-}
-
-async function openWithQemu(open: {
-  image: Image;
-  serve: readonly string[];
-  signal: AbortSignal;
-}): Promise<OpenImage> {
-  const { image, serve, signal } = open;
-  const socket = join(tmpdir(), `landfall-fake-${randomBytes(6).toString('hex')}.sock`);
-  const args = ['-r', '-t', '-e', '8', '-k', socket, ...serve];
+async function openWithQemu(open: { image: Image; serve: readonly string[] }): Promise<OpenImage> {
+  const folder = await mkdtemp(join(tmpdir(), 'landfall-fake-'));
+  const socket = join(folder, 'nbd.sock');
+  const args = ['-r', '-t', '-e', '8', '-k', socket, ...open.serve];
   const server = await startTool({ command: 'qemu-nbd', args });
   while ((await stat(socket).catch(() => null)) === null) {
-    signal.throwIfAborted();
     const ended = await Promise.race([server.exited, sleep(10)]);
     if (ended !== undefined) throw new Error(`qemu-nbd: ${ended.stderr}`);
   }
   return {
     uri: `nbd+unix:///?socket=${socket}`,
-    bytes: image.bytes,
-    // It only reads, so nothing is lost; asked politely, qemu-nbd first serves what is still queued.
-    [Symbol.asyncDispose]: async () => void (await server.stop(0)),
+    bytes: open.image.bytes,
+    [Symbol.asyncDispose]: async () => {
+      // It only reads, so nothing is lost; asked politely, qemu-nbd first serves what is still queued.
+      await server.stop(0);
+      await rm(folder, { recursive: true });
+    },
   };
 }

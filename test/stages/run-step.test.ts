@@ -75,18 +75,3 @@ it('rejects with the reason of the abort, not with what fell over on the way out
   const input = createAttempt({ record, job: createJob('admit'), target: dying, signal: stop.signal });
   await expect(runStep(input)).rejects.toThrow('worker stops');
 });
-
-it('names the step and the machine of an unforeseen failure, which may be tried again', async () => {
-  const target = {
-    ...createFakeTarget(),
-    admit: async () => {
-      throw new TypeError('x is not a function');
-    },
-  };
-  const record = { ...createRecord(), landing: LANDING };
-  await expect(runStep(createAttempt({ record, job: createJob('admit'), target }))).rejects.toMatchObject({
-    code: 'internal',
-    retryable: true,
-    message: expect.stringMatching(/admit of web01.*x is not a function/),
-  });
-});

@@ -246,7 +246,7 @@ describe('an upload after a killed one', () => {
   });
 
   it('fails loudly where a sent part reads differently although the fingerprint is the same', async () => {
-    await dieAt(2);
+    await dieAt(20);
     await writeFile(path, randomBytes(LENGTH));
     const fingerprint = await fingerprintFile(path);
     const old = record.prepared['0']?.fingerprint ?? '';
