@@ -61,7 +61,7 @@ function describeInstance(
     instanceState: describeState(instance.state),
     stateReason: instance.stateReason,
     reason: instance.stateReason === null ? '' : describeTransition(instance),
-    privateDnsName: isGone ? '' : `ip-${nic.privateIp.replaceAll('.', '-')}.ec2.internal`,
+    privateDnsName: isGone ? '' : privateName(nic),
     dnsName: '',
     keyName: instance.keyName,
     amiLaunchIndex: instance.launchIndex,
@@ -102,6 +102,13 @@ function describeInstance(
       instanceMetadataTags: instance.metadata.instanceTags,
     },
   };
+}
+
+/** The first region's names have no region in them. */
+function privateName({ privateIp, zone }: Instance['interface']): string {
+  const region = zone.slice(0, -1);
+  const domain = region === 'us-east-1' ? 'ec2.internal' : `${region}.compute.internal`;
+  return `ip-${privateIp.replaceAll('.', '-')}.${domain}`;
 }
 
 function describeTransition({ stateReason, endedAt }: Instance): string {
