@@ -45,7 +45,8 @@ async function* readChunks({
   hasTrailer,
   trailers,
 }: ChunkedOptions & { trailers: Map<string, string> }): AsyncGenerator<Uint8Array> {
-  const reader = createReader(body);
+  // Let go of the body at the end, also where a refusal cut the reading short: else nobody else could drain it.
+  await using reader = createReader(body);
   let previous = signing?.seed ?? '';
   for (;;) {
     const { size, signature } = parseChunkHeader(await reader.line());
@@ -123,7 +124,7 @@ function checkTrailers({
   if (!isSame(signText(signing.key, text), trailers.get(TRAILER_SIGNATURE) ?? '')) throw wrongSignature();
 }
 
-type Reader = {
+type Reader = AsyncDisposable & {
   /** Up to CRLF, which is taken and left out. */
   line(): Promise<string>;
   /** At least one byte, at most `max`. */
@@ -160,6 +161,7 @@ function createReader(body: AsyncIterable<Uint8Array>): Reader {
       rest = rest.subarray(piece.length);
       return piece;
     },
+    [Symbol.asyncDispose]: async () => void (await source.return?.()),
   };
 }
 
