@@ -1,6 +1,8 @@
 /** The one list that names every vendor. A new one costs its folder and a line here. */
 import type { SourceAdapter, TargetAdapter } from '../src/domain/adapter.ts';
+import { filesSource } from './sources/files/adapter.ts';
+import { awsTarget } from './targets/aws/aws.ts';
 
-export const sources: Readonly<Record<string, SourceAdapter>> = {};
+export const sources: Readonly<Record<string, SourceAdapter>> = { files: filesSource };
 
-export const targets: Readonly<Record<string, TargetAdapter>> = {};
+export const targets: Readonly<Record<string, TargetAdapter>> = { aws: awsTarget };

@@ -70,7 +70,10 @@ function sayMissing(described: Described | undefined): Said {
 
 function say(issue: Issue, received: unknown): Said {
   if (received === null) return { what: 'is empty', remedy: 'Give it a value, or remove the line.' };
-  if (hasOwnMessage(issue)) return { what: issue.message, remedy: null };
+  // Rules across the keys of a map say what to do; messages about one value say what it must be.
+  if (hasOwnMessage(issue)) {
+    return { what: isMapping(received) ? `is not right: ${issue.message}` : issue.message, remedy: null };
+  }
   switch (issue.code) {
     case 'invalid_type':
       return sayWrongType(issue.expected, received);

@@ -136,14 +136,20 @@ function explainYamlError(error: YAMLError, text: string, at: (offset: number) =
         what: 'the file holds a second YAML document',
         remedy: 'A wave file describes one wave: remove the line `---` and what follows.',
       };
-    default: {
-      const line = text.slice(0, start).split('\n').length - 1;
-      const remedy = (text.split('\n')[line] ?? '').includes('${')
-        ? 'A text that holds ${env:…} needs quotes inside of { } and [ ].'
-        : null;
-      return { ...position, where: null, what: `this is not YAML: ${error.message}`, remedy };
-    }
+    default:
+      return {
+        ...position,
+        where: null,
+        what: `this is not YAML: ${error.message}`,
+        remedy: adviseOnSyntax(text.split('\n')[position.line - 1] ?? ''),
+      };
   }
+}
+
+function adviseOnSyntax(line: string): string | null {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of references
+  const advice = 'A text that holds ${env:…} needs quotes inside of { } and [ ].';
+  return line.includes('${') ? advice : null;
 }
 
 function explainRefusal(error: unknown): WaveProblem {
