@@ -4,22 +4,22 @@
 const PROGRAMMATIC = /^bytes?((?:\*(?:\d+\^)?\d+)*)$/;
 
 /** What OVF 0.9 and early hypervisors wrote; all of them meant powers of two. */
-const WORDS: Readonly<Record<string, number>> = {
-  kb: 2 ** 10,
-  kilobyte: 2 ** 10,
-  mb: 2 ** 20,
-  megabyte: 2 ** 20,
-  gb: 2 ** 30,
-  gigabyte: 2 ** 30,
-  tb: 2 ** 40,
-  terabyte: 2 ** 40,
-};
+const WORDS: ReadonlyMap<string, number> = new Map([
+  ['kb', 2 ** 10],
+  ['kilobyte', 2 ** 10],
+  ['mb', 2 ** 20],
+  ['megabyte', 2 ** 20],
+  ['gb', 2 ** 30],
+  ['gigabyte', 2 ** 30],
+  ['tb', 2 ** 40],
+  ['terabyte', 2 ** 40],
+]);
 
 /** Bytes in one unit; null where the text is no unit of bytes. */
 export function unitBytes(text: string): number | null {
   const compact = text.toLowerCase().replace(/\s+/g, '');
   const modifiers = PROGRAMMATIC.exec(compact)?.[1];
-  if (modifiers === undefined) return WORDS[compact.replace(/s$/, '')] ?? null;
+  if (modifiers === undefined) return WORDS.get(compact.replace(/s$/, '')) ?? null;
   const factors = modifiers.split('*').slice(1).map(factorValue);
   const bytes = factors.reduce((product, factor) => product * factor, 1);
   return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null;

@@ -87,7 +87,10 @@ export function ovfText({
 }): string {
   const files = disks
     .filter(({ href }) => href !== null)
-    .map(({ id, href, fileAttributes = '' }) => `<File ovf:id="file-${id}" ovf:href="${href}" ${fileAttributes}/>`);
+    .map(
+      ({ id, href, fileAttributes = '' }) =>
+        `<File ovf:id="file-${id}" ovf:href="${href}" ${fileAttributes}/>`,
+    );
   const entries = disks.map(
     ({ id, href, capacity, units }) =>
       `<Disk ovf:diskId="${id}" ${href === null ? '' : `ovf:fileRef="file-${id}"`} ovf:capacity="${capacity}" ${units === undefined ? '' : `ovf:capacityAllocationUnits="${units}"`}/>`,
@@ -117,7 +120,15 @@ export function item(fields: Readonly<Record<string, string | number>>, attribut
   return `<Item ${attributes}>${inner.join('')}</Item>`;
 }
 
-function systemText({ id, name, disks, hardware = '', extra = '', memoryMiB = 512, cpus = 2 }: OvfSystemText) {
+function systemText({
+  id,
+  name,
+  disks,
+  hardware = '',
+  extra = '',
+  memoryMiB = 512,
+  cpus = 2,
+}: OvfSystemText) {
   const drives = disks.map((disk, index) =>
     item({
       AddressOnParent: index,
@@ -148,7 +159,9 @@ function systemText({ id, name, disks, hardware = '', extra = '', memoryMiB = 51
 export async function manifestText(files: readonly string[], algorithm = 'SHA256'): Promise<string> {
   const lines = await Promise.all(
     files.map(async (file) => {
-      const digest = createHash(algorithm.toLowerCase()).update(await readFile(file)).digest('hex');
+      const digest = createHash(algorithm.toLowerCase())
+        .update(await readFile(file))
+        .digest('hex');
       return `${algorithm}(${basename(file)})= ${digest}\n`;
     }),
   );
