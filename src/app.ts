@@ -7,10 +7,12 @@ import type { Config } from './config.ts';
 import { resolveEnvReferences } from './domain/env-reference.ts';
 import { LandfallError } from './domain/errors.ts';
 import type { JsonObject } from './domain/json.ts';
+import type { Machine } from './domain/machine.ts';
 import type { Evidence, Source, Target } from './domain/ports.ts';
 import type { Wave, WaveMachine } from './domain/wave.ts';
 import { openEvidence } from './evidence/evidence.ts';
 import { readUpNote } from './home.ts';
+import { inspectPath } from './images/inspect-appliance.ts';
 import type { RunStep } from './queue/attempt.ts';
 import { type Conductor, createConductor } from './queue/conductor.ts';
 import { openQueues, type Queues } from './queue/queues.ts';
@@ -24,6 +26,8 @@ export type Workshop = AsyncDisposable & {
   config: Config;
   evidence: Evidence;
   loadWave(file: string): Promise<Wave>;
+  /** The machines that a disk image or an appliance holds. */
+  inspect(path: string, signal: AbortSignal): Promise<Machine[]>;
   openSource(wave: Wave): Source;
   openTarget(wave: Wave): Target;
 };
@@ -39,6 +43,7 @@ export async function openWorkshop(config: Config): Promise<Workshop> {
     config,
     evidence,
     loadWave: (file) => loadWave(file, { sources, targets }),
+    inspect: inspectPath,
     openSource: (wave) => remember(adapters.sources, wave, () => createSource(wave, scratchFolder)),
     openTarget: (wave) => remember(adapters.targets, wave, () => createTarget(wave, scratchFolder)),
     [Symbol.asyncDispose]: () => rm(scratchFolder, { recursive: true, force: true }),
