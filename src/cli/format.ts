@@ -28,6 +28,13 @@ export function formatDuration(durationMs: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${tail}` : `${minutes}:${tail}`;
 }
 
+/** How long something took: `0.4 s`, `38 s`, `14:03 min`. */
+export function formatSpan(durationMs: number): string {
+  const seconds = durationMs / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  return seconds < 60 ? `${seconds.toFixed(0)} s` : `${formatDuration(durationMs)} min`;
+}
+
 export function formatTime(at: number): string {
   return new Date(at).toTimeString().slice(0, 8);
 }

@@ -76,6 +76,7 @@ async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<A
   const context = openContext({ state, job, lease, signal, report: progress.report });
   try {
     const outcome = await runStep({ run, record, job, context });
+    if (outcome.kind === 'wait') progress.note(outcome.note);
     await progress.flush();
     if (outcome.kind === 'wait') return { kind: 'later', afterMs: outcome.afterMs };
     await conductor.change(job, (now, _view, at) => finishStep(now, { job, output: outcome.value, now: at }));

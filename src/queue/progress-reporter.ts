@@ -8,12 +8,15 @@ const RATE_WINDOW_MS = 10_000;
 
 export type ProgressReporter = {
   report(progress: Progress): void;
+  /** Says what a step waits for, beside the bytes that were reported last. */
+  note(note: string): void;
   flush(): Promise<void>;
   stop(): void;
 };
 
 export function createProgressReporter(state: State, job: Job): ProgressReporter {
   let newest: Progress | null = null;
+  let last: Progress = { doneBytes: 0, totalBytes: 0, note: '' };
   let isSending = false;
   const samples: { at: number; doneBytes: number }[] = [];
 
@@ -45,6 +48,10 @@ export function createProgressReporter(state: State, job: Job): ProgressReporter
   return {
     report(progress) {
       newest = progress;
+      last = progress;
+    },
+    note(note) {
+      newest = { ...last, note };
     },
     flush: send,
     stop: () => clearInterval(timer),

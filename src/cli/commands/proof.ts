@@ -6,7 +6,7 @@ import type { MachineRecord } from '../../domain/machine-record.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
-import { formatBytes, formatDuration } from '../format.ts';
+import { formatBytes, formatSpan } from '../format.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function addProof(program: Command, context: CommandContext): void {
@@ -81,6 +81,6 @@ function describeProof(app: App, proof: Proof): string[] {
           `              ${digest.algorithm} ${digest.value}${digest.isConfirmed ? ', confirmed by the target' : ''}`,
       ),
     ]),
-    `  times       ${proof.stages.map((stage) => `${stage.step} ${formatDuration(stage.endedAt - stage.startedAt)}`).join(', ')}`,
+    `  times       ${proof.stages.map((stage) => `${stage.step} ${formatSpan(stage.endedAt - stage.startedAt)}`).join(', ')}`,
   ];
 }

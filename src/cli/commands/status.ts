@@ -5,7 +5,7 @@ import type { MachineRecord } from '../../domain/machine-record.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
-import { formatDuration, formatTable } from '../format.ts';
+import { formatSpan, formatTable } from '../format.ts';
 import { machineLine } from '../run-view.ts';
 
 export function addStatus(program: Command, context: CommandContext): void {
@@ -71,7 +71,7 @@ function stageCell(record: MachineRecord, stage: StepStage): string {
   if (steps.every((step) => step.state === 'done')) {
     const began = Math.min(...steps.map((step) => step.startedAt ?? 0));
     const ended = Math.max(...steps.map((step) => step.endedAt ?? 0));
-    return `✔ ${formatDuration(ended - began)}`;
+    return `✔ ${formatSpan(ended - began)}`;
   }
   return record.status === 'moving' && steps.some((step) => step.state === 'active') ? `▶${again}` : '·';
 }
