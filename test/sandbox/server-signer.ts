@@ -10,7 +10,7 @@ export type RawRequest = {
   /** What x-amz-content-sha256 says. */
   payload?: string;
   time?: Date;
-  secretAccessKey?: string;
+  host?: string;
 };
 
 export type Signed = {
@@ -33,7 +33,7 @@ export function sign(sandbox: Sandbox, request: RawRequest): Signed {
   const payload = request.payload ?? 'UNSIGNED-PAYLOAD';
   const headers: Record<string, string> = {
     ...request.headers,
-    host: new URL(sandbox.url).host,
+    host: request.host ?? new URL(sandbox.url).host,
     'x-amz-date': time,
     'x-amz-content-sha256': payload,
   };
@@ -48,7 +48,7 @@ export function sign(sandbox: Sandbox, request: RawRequest): Signed {
     names.join(';'),
     payload,
   ].join('\n');
-  const { key, scope } = derive({ sandbox, time, secret: request.secretAccessKey });
+  const { key, scope } = derive(sandbox, time);
   const seed = hmac(key, ['AWS4-HMAC-SHA256', time, scope, sha256(canonical)].join('\n')).toString('hex');
   const credential = `${sandbox.credentials.accessKeyId}/${scope}`;
   headers.authorization = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${names.join(';')}, Signature=${seed}`;
@@ -66,7 +66,7 @@ export function presign(
   }: { method: string; path: string; seconds: number; time?: Date },
 ): string {
   const at = stamp(time);
-  const { key, scope } = derive({ sandbox, time: at, secret: undefined });
+  const { key, scope } = derive(sandbox, at);
   const query = canonicalQuery(
     new URLSearchParams({
       'X-Amz-Algorithm': 'AWS4-HMAC-SHA256',
@@ -82,9 +82,9 @@ export function presign(
   return `${sandbox.url}${path}?${query}&X-Amz-Signature=${hmac(key, text).toString('hex')}`;
 }
 
-function derive({ sandbox, time, secret }: { sandbox: Sandbox; time: string; secret: string | undefined }) {
+function derive(sandbox: Sandbox, time: string) {
   const date = time.slice(0, 8);
-  const start = Buffer.from(`AWS4${secret ?? sandbox.credentials.secretAccessKey}`);
+  const start = Buffer.from(`AWS4${sandbox.credentials.secretAccessKey}`);
   const key = [date, sandbox.region, 's3', 'aws4_request'].reduce<Buffer>(hmac, start);
   return { key, scope: `${date}/${sandbox.region}/s3/aws4_request` };
 }
