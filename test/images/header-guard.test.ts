@@ -178,6 +178,7 @@ describe('inspectHeader of qcow2', () => {
     ['version 4', 4, u32be(4), 'image-unreadable'],
     ['an unknown incompatible feature', 0x48, u64be(1n << 5n), 'image-hostile'],
     ['extended L2 entries', 0x48, u64be(1n << 4n), 'image-hostile'],
+    ['a data file, by feature bit alone', 0x48, u64be(4n), 'image-hostile'],
     ['encryption', 0x20, u32be(2), 'image-unreadable'],
     ['a mark of corruption', 0x48, u64be(2n), 'image-corrupt'],
     ['100 TiB', 0x18, u64be(100n << 40n), 'image-hostile'],
@@ -194,6 +195,12 @@ describe('inspectHeader of qcow2', () => {
     ['a snapshot table beyond its end', 0x3c, u32be(65_000), 'image-corrupt'],
   ])('refuses %s', async (_name, at, bytes, code) => {
     await refusal(await patched('v3.qcow2', at, bytes), code);
+  });
+
+  it('finds an L2 table beyond its end', async () => {
+    const l1 = Number((await readFile(folder.join('v3.qcow2'))).readBigUInt64BE(0x28));
+    const path = await patched('v3.qcow2', l1, u64be((1n << 63n) | (1n << 40n)));
+    expect(await refusal(path, 'image-corrupt')).toContain('L2 table');
   });
 
   it.each(['v3.qcow2', 'v2.qcow2', 'small-clusters.qcow2'])(
@@ -270,6 +277,22 @@ describe('inspectHeader of VMDK', () => {
     const path = await copyOf(file);
     await truncate(path, cut((await stat(path)).size));
     expect(await refusal(path, 'image-corrupt')).toMatch(/cut off/);
+  });
+
+  it('takes a last grain that ends with its disk, also under a later grain table', async () => {
+    const raw = folder.join('uneven.raw');
+    // 512 tables of 32 MiB each are read at once; this sector is under the next.
+    const bytes = 16 * 1024 * MIB + 512;
+    await writeFile(raw, 'x');
+    await truncate(raw, bytes);
+    await patch(raw, bytes - 512, 'the last sector');
+    const path = folder.join('uneven.vmdk');
+    await runTool({ command: 'qemu-img', args: ['convert', '-f', 'raw', '-O', 'vmdk', raw, path] });
+    const end = (await readFile(path)).indexOf('the last sector') + 512;
+    await truncate(path, end);
+    expect(await inspectHeader(whole(path))).toMatchObject({ bytes });
+    await truncate(path, end - 512);
+    await refusal(path, 'image-corrupt');
   });
 
   it('refuses tables that overlap instead of reading them for hours', async () => {
