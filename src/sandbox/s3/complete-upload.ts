@@ -28,7 +28,7 @@ import { readXml } from './xml-document.ts';
 
 const MIN_PART_BYTES = 5 * 1024 ** 2;
 const MAX_PARTS = 10_000;
-const COPY_BUFFER_BYTES = 1024 ** 2;
+const COPY_BUFFER_BYTES = 4 * 1024 ** 2;
 
 const PART = z.strictObject({
   PartNumber: z
