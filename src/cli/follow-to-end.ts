@@ -1,5 +1,6 @@
 /** What `run` and `watch` share: follow, show the proofs of what landed and why the rest did not, set the exit status. */
 import type { App } from '../app.ts';
+import { findRun } from '../operations/find-run.ts';
 import type { CommandContext } from './command-context.ts';
 import { showProofs } from './commands/proof.ts';
 import { EXIT_DETACHED, exitStatusOfRun, followRun } from './follow.ts';
@@ -10,7 +11,10 @@ export async function followToEnd(
   options: { run: string; json: boolean },
 ): Promise<void> {
   const { terminal } = context;
-  const run = await followRun(app, context, options);
+  const before = await findRun(app.state, options.run);
+  // An ended run has nothing to follow; NDJSON still gives its history.
+  const isOver = before.status !== 'running' && !options.json;
+  const run = isOver ? before : await followRun(app, context, options);
   if (run === null) {
     terminal.remark(`Detached. The run goes on: \`landfall watch ${options.run}\` follows it again.`);
     context.exitWith(EXIT_DETACHED);

@@ -119,9 +119,7 @@ function openLiveScreen(columns: number): Screen {
   return {
     say: (line) => live.persist(line),
     event(event) {
-      const isRoutine =
-        event.type === 'log' ? event.level === 'info' : event.type === 'step' && event.error === null;
-      const line = isRoutine ? null : describeEvent(event);
+      const line = isRoutine(event) ? null : describeEvent(event);
       if (line !== null) live.persist(line);
     },
     show(snapshot) {
@@ -133,6 +131,20 @@ function openLiveScreen(columns: number): Screen {
     },
     end: () => live.done(),
   };
+}
+
+/** What the machine's own line shows anyway. */
+function isRoutine(event: StoredEvent): boolean {
+  switch (event.type) {
+    case 'log':
+      return event.level === 'info';
+    case 'step':
+    case 'machine':
+      return event.error === null;
+    case 'run':
+    case 'operator':
+      return false;
+  }
 }
 
 function openPlainScreen(terminal: Terminal): Screen {

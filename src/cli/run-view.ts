@@ -24,6 +24,8 @@ export type MachineLine = {
   doneBytes: number;
   totalBytes: number;
   bytesPerSecond: number;
+  /** Since its stage began; 0 while it is in none. */
+  elapsedMs: number;
   /** null: not known. */
   etaMs: number | null;
   note: string;
@@ -47,6 +49,7 @@ export function machineLine(record: MachineRecord, { progress, now }: RunSnapsho
     doneBytes,
     totalBytes,
     bytesPerSecond,
+    elapsedMs: elapsed(steps, now),
     etaMs: isMoving ? ((totalBytes - doneBytes) / bytesPerSecond) * 1000 : null,
     note: noteOf({ record, steps, live, now }),
   };
@@ -57,13 +60,18 @@ export function renderMachine(line: MachineLine, nameWidth: number): string {
   const stage = line.stage.padEnd(9);
   if (line.status !== 'moving')
     return `${sign(line.status)} ${name}  ${paintStatus(line.status, stage)} ${line.note}`.trimEnd();
-  const fraction = line.totalBytes === 0 ? 0 : Math.min(1, line.doneBytes / line.totalBytes);
-  const filled = Math.round(fraction * BAR_WIDTH);
-  const bar = `${pc.cyan('█'.repeat(filled))}${pc.dim('░'.repeat(BAR_WIDTH - filled))}`;
-  const percent = line.totalBytes === 0 ? '    ' : `${String(Math.floor(fraction * 100)).padStart(3)}%`;
   const rate = line.bytesPerSecond > 0 ? formatRate(line.bytesPerSecond) : '';
-  const eta = line.etaMs === null ? '' : `ETA ${formatDuration(line.etaMs)}`;
-  return `${sign(line.status)} ${name}  ${stage} ${bar} ${percent} ${rate.padStart(9)} ${eta.padEnd(9)} ${pc.dim(line.note)}`.trimEnd();
+  const time = line.etaMs === null ? formatDuration(line.elapsedMs) : `ETA ${formatDuration(line.etaMs)}`;
+  return `${sign(line.status)} ${name}  ${stage} ${bar(line)} ${rate.padStart(9)} ${time.padStart(9)}  ${pc.dim(line.note)}`.trimEnd();
+}
+
+/** Empty where nobody knows how far a step is: the cloud imports, a guest boots. */
+function bar({ doneBytes, totalBytes }: MachineLine): string {
+  if (totalBytes === 0) return ' '.repeat(BAR_WIDTH + 5);
+  const fraction = Math.min(1, doneBytes / totalBytes);
+  const filled = Math.round(fraction * BAR_WIDTH);
+  const percent = `${String(Math.floor(fraction * 100)).padStart(3)}%`;
+  return `${pc.cyan('█'.repeat(filled))}${pc.dim('░'.repeat(BAR_WIDTH - filled))} ${percent}`;
 }
 
 /** The same without colours and redrawing, for logs: `17:43:01 shop-db upload 58% 120 MiB of 207 MiB, 142 MB/s, ETA 0:12`. */
@@ -149,6 +157,11 @@ function sign(status: MachineRecord['status']): string {
 function paintStatus(status: MachineRecord['status'], text: string): string {
   if (status === 'landed') return pc.green(text);
   return status === 'failed' ? pc.red(text) : text;
+}
+
+function elapsed(steps: readonly Step[], now: number): number {
+  const starts = steps.flatMap((step) => step.startedAt ?? []);
+  return starts.length === 0 ? 0 : Math.max(0, now - Math.min(...starts));
 }
 
 function sum(values: readonly number[]): number {
