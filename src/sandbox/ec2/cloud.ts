@@ -4,8 +4,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { LogLevel } from '../../domain/ports.ts';
 import type { ObjectReader, RoleReader } from '../neighbours.ts';
 import type { Store } from '../store.ts';
-import type { Fleet } from './fleet.ts';
-import type { Imports } from './imports.ts';
+import type { Health } from './health.ts';
 import type { Ec2State } from './state.ts';
 
 export type Log = (level: LogLevel, message: string, fields?: JsonObject) => void;
@@ -76,6 +75,35 @@ export type Ec2Cloud = {
   objects: ObjectReader;
   roles: RoleReader;
   log: Log;
+};
+
+/** Works on import tasks in the background. */
+export type Imports = AsyncDisposable & {
+  /** Begins to work on a task that was recorded as active. */
+  submit(taskId: string): void;
+  /** Stops the work on a task and settles it as failed. */
+  cancel(taskId: string, reason: string): Promise<void>;
+  progress(taskId: string): TaskProgress;
+  /** Percent. */
+  snapshotProgress(snapshotId: string): number;
+};
+
+export type TaskProgress = { percent: number; phase: string };
+
+/** The guests behind the instances. */
+export type Fleet = AsyncDisposable & {
+  /** Boots an instance that was recorded as pending. */
+  launch(id: string): void;
+  /** Ends the guest of an instance that was recorded as stopping. */
+  stop(id: string, options: { isForced: boolean }): void;
+  /** Ends an instance that was recorded as shutting-down, and its volumes that go with it. */
+  terminate(id: string): void;
+  reboot(id: string): void;
+  health(id: string): Promise<Health>;
+  /** What the guest sent since it was last started, newest part; also after it ended. */
+  console(id: string): Promise<Uint8Array>;
+  /** PNG; null while no guest runs. */
+  screenshot(id: string, signal: AbortSignal): Promise<Uint8Array | null>;
 };
 
 /** An action's world: the cloud and those who work in its background. */

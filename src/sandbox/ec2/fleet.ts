@@ -6,40 +6,23 @@
  * a power failure of their host; those that were on their way to `stopped` or `terminated` get there.
  */
 import { rm } from 'node:fs/promises';
-import { type Acceleration, probeAcceleration } from '../../boot/acceleration.ts';
+import type { Acceleration } from '../../boot/acceleration.ts';
 import { readConsoleLog } from '../../boot/console-log.ts';
 import { decodeConsole } from '../../boot/console-text.ts';
-import { bootGuest, type Guest, type GuestExit } from '../../boot/guest.ts';
-import type { Ec2Cloud } from './cloud.ts';
+import type { Guest } from '../../boot/guest.ts';
+import type { Ec2Cloud, Fleet } from './cloud.ts';
+import { bootInstance } from './guest-boot.ts';
 import { type Health, judgeHealth } from './health.ts';
-import { requireInstanceType } from './instance-types.ts';
-import { currentBootMode } from './instance-xml.ts';
+import { recordExit, recordFailedBoot, settleInstance } from './instance-records.ts';
 import { createSlots, type Slots } from './slots.ts';
-import type { Instance, InstanceState, Volume } from './state.ts';
-import { provideVolume } from './volume-files.ts';
+import type { InstanceState, Volume } from './state.ts';
 import { removeVolumeFile } from './volumes.ts';
-
-export type Fleet = AsyncDisposable & {
-  /** Boots an instance that was recorded as pending. */
-  launch(id: string): void;
-  /** Ends the guest of an instance that was recorded as stopping. */
-  stop(id: string, options: { isForced: boolean }): void;
-  /** Ends an instance that was recorded as shutting-down, and its volumes that go with it. */
-  terminate(id: string): void;
-  reboot(id: string): void;
-  health(id: string): Promise<Health>;
-  /** What the guest sent since it was last started, newest part; also after it ended. */
-  console(id: string): Promise<Uint8Array>;
-  /** PNG; null while no guest runs. */
-  screenshot(id: string, signal: AbortSignal): Promise<Uint8Array | null>;
-};
 
 export type FleetOptions = { cloud: Ec2Cloud; acceleration: Acceleration | null };
 
 /** A guest that does not get past its firmware by then gives its place to the next. */
 const BOOT_SLOT_MS = 90_000;
 const BOOT_LOOK_MS = 500;
-const MIB = 1024 * 1024;
 
 type Life = {
   guest: Guest | null;
@@ -89,7 +72,7 @@ export async function openFleet({ cloud, acceleration }: FleetOptions): Promise<
       lifeOf(id).boot.abort();
       enqueue(id, async (life) => {
         await endGuest({ host, life, isForced });
-        await settle({ cloud, id, from: ['stopping'], to: 'stopped' });
+        await settleInstance({ cloud, id, from: ['stopping'], to: 'stopped' });
       });
     },
     terminate(id) {
@@ -147,7 +130,7 @@ async function startGuest({ host, id, life }: { host: Host; id: string; life: Li
   const place = await slots.take(signal).catch(() => null);
   if (place === null) return;
   try {
-    life.guest = await bootInstance({ host, instance, signal });
+    life.guest = await bootInstance({ cloud, acceleration: host.acceleration, instance, signal });
     life.startedAt = performance.now();
   } catch (error) {
     place[Symbol.dispose]();
@@ -155,51 +138,7 @@ async function startGuest({ host, id, life }: { host: Host; id: string; life: Li
     return;
   }
   void givePlaceBack({ cloud, life, guest: life.guest, place });
-  await settle({ cloud, id, from: ['pending'], to: 'running' });
-}
-
-async function bootInstance({
-  host: { cloud, acceleration },
-  instance,
-  signal,
-}: {
-  host: Host;
-  instance: Instance;
-  signal: AbortSignal;
-}): Promise<Guest> {
-  const { volumes } = cloud.store.read();
-  const attached = instance.volumeIds.flatMap((id) => volumes[id] ?? []);
-  for (const volume of attached) await provideVolume({ cloud, volume, signal });
-  return await bootGuest({
-    name: instance.id,
-    firmware: currentBootMode(instance.bootMode) === 'uefi' ? 'uefi' : 'bios',
-    disks: attached.map((volume) => ({
-      path: cloud.files.volume(volume.id),
-      format: 'qcow2',
-      // As on Nitro: the volume's id without its dash.
-      serial: volume.id.replace('-', ''),
-    })),
-    ...sizeGuest(cloud, instance),
-    acceleration: acceleration ?? (await probeAcceleration({ signal })),
-    folder: cloud.files.instance(instance.id),
-    onReboot: 'restart',
-    signal,
-  });
-}
-
-/** The type says what the guest should have; the host caps it, and the log says so. */
-function sizeGuest(
-  { limits, log }: Ec2Cloud,
-  { id, instanceType }: Instance,
-): { cpus: number; memoryBytes: number } {
-  const { vcpus, memoryMib } = requireInstanceType(instanceType);
-  const cpus = Math.min(vcpus, limits.guestCpus);
-  const givenMib = Math.min(memoryMib, limits.guestMemoryMib);
-  if (cpus < vcpus || givenMib < memoryMib) {
-    const message = `Instance ${id} (${instanceType}) gets ${cpus} of ${vcpus} CPUs and ${givenMib} of ${memoryMib} MiB on this host`;
-    log('info', message, { instance: id });
-  }
-  return { cpus, memoryBytes: givenMib * MIB };
+  await settleInstance({ cloud, id, from: ['pending'], to: 'running' });
 }
 
 async function givePlaceBack({
@@ -278,77 +217,6 @@ async function endInstance({ host, id, life }: { host: Host; id: string; life: L
   });
   await Promise.all(gone.map((volume: Volume) => removeVolumeFile(cloud, volume)));
   await rm(cloud.files.instance(id), { recursive: true, force: true });
-}
-
-/** Says what is left to do. */
-async function recordExit({
-  cloud,
-  id,
-  exit,
-}: {
-  cloud: Ec2Cloud;
-  id: string;
-  exit: GuestExit;
-}): Promise<'nothing' | 'terminate'> {
-  const isOwnWill = exit.reason === 'shut-down' || exit.reason === 'reset';
-  const level = isOwnWill ? 'info' : 'error';
-  cloud.log(level, `The guest of ${id} ended: ${exit.detail}`, { instance: id });
-  return await cloud.store.update((state) => {
-    const instance = state.instances[id];
-    if (instance === undefined || (instance.state !== 'running' && instance.state !== 'pending'))
-      return 'nothing';
-    instance.endedAt = cloud.clock.now();
-    const isEnded = isOwnWill && instance.shutdownBehavior === 'terminate';
-    instance.state = isEnded ? 'shutting-down' : 'stopped';
-    instance.stateReason = isOwnWill ? SHUT_DOWN_BY_GUEST : INTERNAL_ERROR;
-    return isEnded ? 'terminate' : 'nothing';
-  });
-}
-
-const SHUT_DOWN_BY_GUEST = {
-  code: 'Client.InstanceInitiatedShutdown',
-  message: 'Client.InstanceInitiatedShutdown: Instance initiated shutdown',
-};
-const INTERNAL_ERROR = {
-  code: 'Server.InternalError',
-  message: 'Server.InternalError: Internal error on launch',
-};
-
-async function recordFailedBoot({
-  cloud,
-  instance: { id },
-  error,
-}: {
-  cloud: Ec2Cloud;
-  instance: Instance;
-  error: unknown;
-}): Promise<void> {
-  const detail = error instanceof Error ? error.message : String(error);
-  cloud.log('error', `Instance ${id} could not be booted: ${detail}`, { instance: id });
-  await cloud.store.update((state) => {
-    const instance = state.instances[id];
-    if (instance?.state !== 'pending' && instance?.state !== 'running') return;
-    Object.assign(instance, { state: 'stopped', stateReason: INTERNAL_ERROR, endedAt: cloud.clock.now() });
-  });
-}
-
-async function settle({
-  cloud,
-  id,
-  from,
-  to,
-}: {
-  cloud: Ec2Cloud;
-  id: string;
-  from: readonly InstanceState[];
-  to: InstanceState;
-}): Promise<void> {
-  await cloud.store.update((state) => {
-    const instance = state.instances[id];
-    if (instance === undefined || !from.includes(instance.state)) return;
-    instance.state = to;
-    if (to === 'stopped') instance.endedAt = cloud.clock.now();
-  });
 }
 
 async function resume(cloud: Ec2Cloud, fleet: Fleet): Promise<void> {

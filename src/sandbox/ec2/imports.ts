@@ -2,25 +2,13 @@
  * Works on import tasks in the background: each checks its uploaded files, converts them into snapshots and, for
  * ImportImage, registers an image. What is active when the sandbox ends goes on when it starts again.
  */
-import type { Ec2Cloud } from './cloud.ts';
+import type { Ec2Cloud, Imports, TaskProgress } from './cloud.ts';
 import { importDisk } from './disk-import.ts';
 import { finishImage } from './image-finish.ts';
 import { ImportFailure } from './import-failure.ts';
 import { createSlots } from './slots.ts';
 import { collectSnapshotFile } from './snapshots.ts';
 import type { Ec2State, ImportTask } from './state.ts';
-
-export type Imports = AsyncDisposable & {
-  /** Begins to work on a task that was recorded as active. */
-  submit(taskId: string): void;
-  /** Stops the work on a task and settles it as failed. */
-  cancel(taskId: string, reason: string): Promise<void>;
-  progress(taskId: string): TaskProgress;
-  /** Percent. */
-  snapshotProgress(snapshotId: string): number;
-};
-
-export type TaskProgress = { percent: number; phase: string };
 
 /** AWS forgets tasks after seven days. */
 const TASK_LIFE_MS = 7 * 24 * 60 * 60 * 1000;

@@ -6,9 +6,10 @@ import type { Ec2Desk } from './cloud.ts';
 import { findVisible } from './instance-lookup.ts';
 import { requireInstanceType } from './instance-types.ts';
 import { currentBootMode, describeReservation, describeState } from './instance-xml.ts';
+import { checkVcpuQuota } from './launch-checks.ts';
 import { cutPage, filterMembers, filterParameters, idsParameter, pageParameters } from './query.ts';
 import { refuse } from './refusals.ts';
-import { checkVcpuQuota, runInstances } from './run-instances.ts';
+import { runInstances } from './run-instances.ts';
 import type { InstanceState } from './state.ts';
 
 export function instanceActions(desk: Ec2Desk): QueryActions {

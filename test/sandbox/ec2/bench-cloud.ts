@@ -18,6 +18,7 @@ import {
   type SnapshotTaskDetail,
 } from '@aws-sdk/client-ec2';
 import { expect } from 'vitest';
+import type { Ec2Limits } from '../../../src/sandbox/ec2/cloud.ts';
 import { createEc2, type Ec2, type Ec2Options } from '../../../src/sandbox/ec2/service.ts';
 import type { ObjectReader, Role, RoleReader, StoredObject } from '../../../src/sandbox/neighbours.ts';
 
@@ -39,9 +40,7 @@ export type BenchCloud = AsyncDisposable & {
   remove(key: string): void;
   roles: Set<string>;
   /** Ends this sandbox and opens another on the same folder. */
-  restart(): Promise<void>;
-  /** Ends it without a goodbye to the test. */
-  ec2(): Ec2;
+  restart(limits?: Partial<Ec2Limits>): Promise<void>;
 };
 
 export async function openBenchCloud(options: Partial<Ec2Options> = {}): Promise<BenchCloud> {
@@ -62,7 +61,7 @@ export async function openBenchCloud(options: Partial<Ec2Options> = {}): Promise
         : null,
   };
   const logs: string[] = [];
-  const open = (): Promise<Ec2> =>
+  const open = (limits: Partial<Ec2Limits> = {}): Promise<Ec2> =>
     createEc2({
       folder,
       objects,
@@ -72,7 +71,7 @@ export async function openBenchCloud(options: Partial<Ec2Options> = {}): Promise
       log: (level, message) => void logs.push(`${level}: ${message}`),
       acceleration: 'tcg',
       ...options,
-      limits: { deletingMs: 300, healthyAfterMs: 500, shutdownMs: 300, ...options.limits },
+      limits: { deletingMs: 300, healthyAfterMs: 500, shutdownMs: 300, ...options.limits, ...limits },
     });
   let ec2 = await open();
   const server = createServer((request, response) => {
@@ -120,11 +119,10 @@ export async function openBenchCloud(options: Partial<Ec2Options> = {}): Promise
       stored.set(key, { file: copy, bytes: (await stat(copy)).size, etag: randomUUID() });
     },
     remove: (key) => void stored.delete(key),
-    async restart() {
+    async restart(limits) {
       await ec2[Symbol.asyncDispose]();
-      ec2 = await open();
+      ec2 = await open(limits);
     },
-    ec2: () => ec2,
     async [Symbol.asyncDispose]() {
       client.destroy();
       server.closeAllConnections();
@@ -158,7 +156,11 @@ export async function taskDetail(cloud: BenchCloud, id: string): Promise<Snapsho
 export async function untilTask(cloud: BenchCloud, id: string, status: string): Promise<SnapshotTaskDetail> {
   return await until(
     () => taskDetail(cloud, id),
-    (detail) => detail.Status === status,
+    ({ Status, StatusMessage }) => {
+      if (Status === 'deleted' && status === 'completed')
+        throw new Error(`the import failed: ${StatusMessage}`);
+      return Status === status;
+    },
   );
 }
 
@@ -174,7 +176,11 @@ export async function untilImageTask(
       );
       return ImportImageTasks?.[0] ?? {};
     },
-    (task) => task.Status === status,
+    ({ Status, StatusMessage }) => {
+      if (Status === 'deleted' && status === 'completed')
+        throw new Error(`the import failed: ${StatusMessage}`);
+      return Status === status;
+    },
   );
 }
 
