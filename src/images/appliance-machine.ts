@@ -1,4 +1,6 @@
 /** A machine as a source's files describe it, with where each of its disks can be read. */
+import { realpath } from 'node:fs/promises';
+import { fileError } from '../blocks/file-error.ts';
 import type { Image } from '../domain/image.ts';
 import type { DiskFormat, Machine } from '../domain/machine.ts';
 import type { GzipImage } from './gzip-image.ts';
@@ -40,4 +42,13 @@ export function buildMachine(
     machine: { ...rest, disks: numbered.map(({ content: _, ...disk }) => disk) },
     contents: Object.fromEntries(numbered.map(({ id, content }) => [id, content])),
   };
+}
+
+/** Names a machine across waves: by whatever link or relative path its file is reached, it is the same. */
+export async function identityOf(path: string, name: string): Promise<string> {
+  try {
+    return `files:${await realpath(path)}#${name}`;
+  } catch (error) {
+    throw fileError(path, error);
+  }
 }

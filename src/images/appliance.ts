@@ -2,11 +2,12 @@
  * What a path on disk holds: an OVA, the folder or descriptor of an OVF, a VMX, or a bare disk image. Told by content
  * where content tells; every disk passes the header guard, and an OVF's manifest must hold.
  */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { extname, join, resolve } from 'node:path';
 import type { ApplianceMachine, ReadOptions } from './appliance-machine.ts';
 import { readBareMachine } from './bare-machine.ts';
 import { readHead } from './disk-content.ts';
+import { listNames } from './neighbour-file.ts';
 import { isTarHead } from './ova.ts';
 import { readOvfMachines } from './ovf-machine.ts';
 import { openOvaPackage, openOvfPackage } from './ovf-package.ts';
@@ -40,7 +41,7 @@ async function descriptorIn(path: string): Promise<string> {
     () => false, // Whoever opens it says what is wrong.
   );
   if (!isFolder) return path;
-  const names = (await readdir(path)).sort();
+  const names = await listNames(path);
   const ovfs = names.filter((name) => /\.ovf$/i.test(name));
   const [first, ...more] = ovfs.length > 0 ? ovfs : names.filter((name) => /\.vmx$/i.test(name));
   if (first !== undefined && more.length === 0) return join(path, first);

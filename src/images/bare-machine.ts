@@ -1,5 +1,4 @@
 /** A machine made of disk images alone: what no file says takes defaults that the wave can override. */
-import { realpath } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import type { QemuFormat } from '../domain/image.ts';
 import type { Firmware } from '../domain/machine.ts';
@@ -7,6 +6,7 @@ import {
   type ApplianceMachine,
   buildMachine,
   type DescribedDisk,
+  identityOf,
   type ReadOptions,
 } from './appliance-machine.ts';
 import { describeDiskFile } from './disk-content.ts';
@@ -35,7 +35,7 @@ export async function readBareMachine(
   return buildMachine({
     name,
     uuid: null,
-    identity: `files:${await realpath(disks[0].path)}#${name}`,
+    identity: await identityOf(disks[0].path, name),
     firmware: await guessFirmware(described[0], options.signal),
     secureBoot: false,
     cpus: DEFAULT_CPUS,

@@ -1,12 +1,13 @@
 /** Files that a descriptor names lie beside it, and nowhere else: a name from a stranger must not reach other files. */
-import { realpath } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { fileError } from '../blocks/file-error.ts';
 import { isBasename } from './ova.ts';
 import { hostileImage } from './refusal.ts';
 
 /**
  * The absolute path of `name` in the (real) folder, null where there is none. A symbolic link may lead to another name
- * in the same folder only. `label` is who names it. Throws `image-hostile`.
+ * in the same folder only. `label` is who names it. Throws `image-hostile` or `image-unreadable`.
  */
 export async function findNeighbour(wanted: {
   folder: string;
@@ -23,7 +24,10 @@ export async function findNeighbour(wanted: {
     });
   }
   const path = join(folder, name);
-  const target = await realpath(path).catch(() => null);
+  const target = await realpath(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw fileError(path, error);
+  });
   if (target === null) return null;
   if (dirname(target) === (await realpath(folder))) return path;
   throw hostileImage({
@@ -32,4 +36,13 @@ export async function findNeighbour(wanted: {
     remedy: 'Put the file itself into the folder, if you trust it.',
     context: { name, target },
   });
+}
+
+/** The names in a folder, sorted. Throws `image-missing` or `image-unreadable`. */
+export async function listNames(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    throw fileError(folder, error);
+  }
 }

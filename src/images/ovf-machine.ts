@@ -1,9 +1,9 @@
 /** The machines of an OVF, with every disk file looked into. */
-import { realpath } from 'node:fs/promises';
 import {
   type ApplianceMachine,
   buildMachine,
   type DescribedDisk,
+  identityOf,
   type ReadOptions,
 } from './appliance-machine.ts';
 import { describeDiskFile } from './disk-content.ts';
@@ -19,12 +19,11 @@ import { COPY_AGAIN, missingImage } from './refusal.ts';
  * Throws `image-…` errors and `digest-mismatch`.
  */
 export async function readOvfMachines(ovf: OvfPackage, options: ReadOptions): Promise<ApplianceMachine[]> {
-  const source = await realpath(ovf.path);
   const machines: ApplianceMachine[] = [];
   for (const { id: _, ...system } of parseOvf(ovf.descriptor.bytes, ovf.descriptor.label)) {
     const disks: DescribedDisk[] = [];
     for (const disk of system.disks) disks.push(await describeDisk({ ovf, disk, options }));
-    machines.push(buildMachine({ ...system, identity: `files:${source}#${system.name}`, disks }));
+    machines.push(buildMachine({ ...system, identity: await identityOf(ovf.path, system.name), disks }));
   }
   if (ovf.manifest !== null) {
     const { signal, verdicts, onManifestProgress: onProgress } = options;

@@ -1,10 +1,9 @@
 /** The files that belong to one OVF descriptor, whether packed into an OVA or lying beside it in a folder. */
 
-import { readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import type { FileSlice } from '../domain/image.ts';
 import { MAX_MANIFEST_BYTES } from './manifest.ts';
-import { findNeighbour } from './neighbour-file.ts';
+import { findNeighbour, listNames } from './neighbour-file.ts';
 import { readOvaIndex } from './ova.ts';
 import { MAX_DESCRIPTOR_BYTES } from './ovf-xml.ts';
 import { corruptImage } from './refusal.ts';
@@ -42,7 +41,7 @@ export async function openOvfPackage(path: string, signal: AbortSignal): Promise
     return found === null ? null : wholeFile(found);
   };
   const stem = basename(path, extname(path));
-  const names = (await readdir(folder)).filter((name) => name.toLowerCase() === `${stem}.mf`.toLowerCase());
+  const names = (await listNames(folder)).filter((name) => name.toLowerCase() === `${stem}.mf`.toLowerCase());
   const [manifest] = names.map((name) => wholeFile(join(folder, name)));
   return await readPackage({
     path,

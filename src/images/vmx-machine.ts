@@ -1,10 +1,10 @@
 /** The machine of a `.vmx`, with every disk file looked into. */
-import { realpath } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import {
   type ApplianceMachine,
   buildMachine,
   type DescribedDisk,
+  identityOf,
   type ReadOptions,
 } from './appliance-machine.ts';
 import { describeDiskFile } from './disk-content.ts';
@@ -23,7 +23,7 @@ export async function readVmxMachine(path: string, options: ReadOptions): Promis
   const name = vmx.name ?? basename(path, extname(path));
   const disks: DescribedDisk[] = [];
   for (const disk of vmx.disks) disks.push(await describeDisk({ path, disk, options }));
-  return buildMachine({ ...vmx, name, identity: `files:${await realpath(path)}#${name}`, disks });
+  return buildMachine({ ...vmx, name, identity: await identityOf(path, name), disks });
 }
 
 async function describeDisk(wanted: {

@@ -37,11 +37,7 @@ export const filesMachineOptionsSchema = z
       .max(64)
       .optional()
       .describe('Disk images that make up the machine, in bus order; the first boots. Instead of `path`.'),
-    name: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('Which machine of an appliance that holds several.'),
+    name: z.string().min(1).optional().describe('Which machine of an appliance that holds several.'),
     firmware: z
       .enum(['bios', 'uefi'])
       .optional()
