@@ -30,8 +30,7 @@ import { writeXml } from './xml.ts';
 export type SandboxOptions = {
   /** All state is here and survives a restart. Only one sandbox at a time may have it. */
   folder: string;
-  host?: '127.0.0.1';
-  /** 0, the default: a free one. */
+  /** On 127.0.0.1; 0, the default: a free one. */
   port?: number;
   log?: SandboxLog;
   /** How guests run; probed where it is left out. */
