@@ -317,6 +317,18 @@ describe('a file that does not stay as it was', () => {
     expect(target.finishes).toBe(0);
   });
 
+  it('is stopped in mid-copy when its machine is started', async () => {
+    record = await prepare({ isStaged: false });
+    const source = createFakeSource({ machine: record.machine, images: record.images });
+    target.beforeWrite = async ({ number }, signal) => {
+      if (number < 10) return;
+      source.power = 'on';
+      await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    };
+    await expect(upload(attempt({ source }))).rejects.toMatchObject({ code: 'source-not-off' });
+    expect(takeWritten().length).toBeLessThan(10);
+  });
+
   it('names staging and the remedy when the staged file is gone', async () => {
     await rm(path);
     await expect(upload(attempt())).rejects.toMatchObject({
@@ -328,7 +340,7 @@ describe('a file that does not stay as it was', () => {
 });
 
 describe('an aborted upload', () => {
-  it('stops within a second, keeps what is durable and rejects with the reason', async () => {
+  it('stops at once, keeps what is durable and rejects with the reason', async () => {
     const stop = new AbortController();
     let abortedMs = Number.POSITIVE_INFINITY;
     target.beforeWrite = async ({ number }, signal) => {
