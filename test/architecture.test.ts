@@ -28,6 +28,14 @@ describe('the project', () => {
     expect(imports.map(judgeImport).filter((complaint) => complaint !== null)).toEqual([]);
   });
 
+  test('ships the packages that its shipped files import', async () => {
+    const { dependencies } = JSON.parse(await readFile('package.json', 'utf8')) as { dependencies: object };
+    const packages = imports
+      .filter(({ from, to }) => /^(src|adapters|bin)\//.test(from) && !/^(src|adapters|node:)/.test(to))
+      .map(({ to }) => to.split('/', to.startsWith('@') ? 2 : 1).join('/'));
+    expect(Object.keys(dependencies)).toEqual(expect.arrayContaining([...new Set(packages)]));
+  });
+
   test('has no cycle among its files', () => {
     expect(findCycles(imports).map((cycle) => cycle.join(' → '))).toEqual([]);
   });
