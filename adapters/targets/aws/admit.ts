@@ -27,7 +27,8 @@ export async function admitInstance(
     if (!(await isIn(aws, ref.instanceId, { groups, context })))
       return { kind: 'wait', afterMs: CONFIRM_AFTER_MS, note: 'its groups change' };
   }
-  await context.ledger.settle(entry, 'done', { instanceId: ref.instanceId, groups });
+  if (entry.state !== 'done')
+    await context.ledger.settle(entry, 'done', { instanceId: ref.instanceId, groups });
   await leaveQuarantine(aws, context);
   return { kind: 'done', value: landingOf({ ...ref, groups }) };
 }

@@ -15,7 +15,7 @@ import type { TaggedThing } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { ask, awsCodeOf } from './errors.ts';
 import { listMultiparts, objectUrl } from './multipart.ts';
-import { isObjectKey, MACHINE_TAG, RUN_TAG, runPrefix, tagValue } from './names.ts';
+import { isObjectKey, MACHINE_TAG, machineOfKey, RUN_TAG, runPrefix, tagValue } from './names.ts';
 import { listObjects } from './object.ts';
 import { closeQuarantine } from './quarantine.ts';
 import {
@@ -151,24 +151,31 @@ async function taggedGroups(aws: Aws, { run, signal }: Removal): Promise<TaggedT
 }
 
 async function uploads(aws: Aws, { run, signal }: Removal): Promise<TaggedThing[]> {
-  const place = { bucket: aws.options.bucket, prefix: runPrefix(aws.options.prefix, run) };
+  const { bucket, prefix } = aws.options;
+  const place = { bucket, prefix: runPrefix(prefix, run) };
   const found = await whereBucketIs(() => listMultiparts(aws.s3, place, signal));
   return found
     .filter(({ key }) => isObjectKey(key))
     .map((upload) => ({
       kind: 'upload',
       id: `${objectUrl(upload)}#${upload.uploadId}`,
-      machine: null,
+      machine: machineOfKey(upload.key, { prefix, run }),
       detail: 'unfinished',
     }));
 }
 
 async function objects(aws: Aws, { run, signal }: Removal): Promise<TaggedThing[]> {
-  const place = { bucket: aws.options.bucket, prefix: runPrefix(aws.options.prefix, run) };
+  const { bucket, prefix } = aws.options;
+  const place = { bucket, prefix: runPrefix(prefix, run) };
   const found = await whereBucketIs(() => listObjects(aws.s3, place, signal));
   return found
     .filter(({ key }) => isObjectKey(key))
-    .map((object) => ({ kind: 'object', id: objectUrl(object), machine: null, detail: 'uploaded disk' }));
+    .map((object) => ({
+      kind: 'object',
+      id: objectUrl(object),
+      machine: machineOfKey(object.key, { prefix, run }),
+      detail: 'uploaded disk',
+    }));
 }
 
 async function removeTaskById(aws: Aws, taskId: string, removal: Removal): Promise<void> {

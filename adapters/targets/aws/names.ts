@@ -75,7 +75,20 @@ export function objectMetadata({ run, machine }: ThingNames): Record<string, str
   return { [RUN_METADATA]: encodeURIComponent(run), [MACHINE_METADATA]: encodeURIComponent(machine) };
 }
 
-/** Characters that S3 keys, URLs and shells all take as they are. */
+/** Whose disk the object is; null where the key is none of ours. */
+export function machineOfKey(key: string, { prefix, run }: { prefix: string; run: string }): string | null {
+  const start = runPrefix(prefix, run);
+  if (!key.startsWith(start) || !isObjectKey(key)) return null;
+  const [machine = ''] = key.slice(start.length).split('/');
+  return decodeURIComponent(machine.replace(/_([0-9A-F]{2})/g, '%$1'));
+}
+
+/** Letters, digits, dots and dashes, which S3 keys, URLs and shells all take as they are; the rest as `_XX`, byte by byte. */
 function keySafe(text: string): string {
-  return text.replace(/[^A-Za-z0-9._-]/g, (character) => encodeURIComponent(character).replaceAll('%', '_'));
+  const encoded = encodeURIComponent(text).replaceAll('_', '%5F');
+  return encoded.replace(/[!~*'()]/g, hexOf).replaceAll('%', '_');
+}
+
+function hexOf(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }

@@ -29,7 +29,9 @@ export async function openQuarantine(aws: Aws, subnet: string, context: StepCont
     (await findGroup(aws, { vpc, context }));
   if (group?.GroupId === undefined) throw notListedYet(vpc);
   await shut(aws, group, context);
-  await context.ledger.settle(entry, 'done', { groupId: group.GroupId, vpc });
+  // Settled once: whoever discards goes by the time of the last change, and the group goes after the instance.
+  if (entry.state !== 'done' || entry.ref?.groupId !== group.GroupId)
+    await context.ledger.settle(entry, 'done', { groupId: group.GroupId, vpc });
   return group.GroupId;
 }
 

@@ -9,26 +9,13 @@
  * Memory: this sink keeps `partCount` entries of about 100 bytes (1 MB at most) and no part; the caller holds
  * partBytes × concurrent parts. Parts are sent as Buffers, since a stream cannot be sent again by the SDK's retry.
  */
-import {
-  CompleteMultipartUploadCommand,
-  type CompleteMultipartUploadRequest,
-  type HeadObjectCommandOutput,
-  type Part,
-  type S3Client,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
-import { crc32, crc32FromBase64, crc32ToBase64, type PartCrc32 } from '../../../src/blocks/crc32.ts';
-import { LandfallError } from '../../../src/domain/errors.ts';
+import { type HeadObjectCommandOutput, type Part, UploadPartCommand } from '@aws-sdk/client-s3';
+import { crc32, crc32FromBase64, crc32ToBase64 } from '../../../src/blocks/crc32.ts';
 import type { Artifact } from '../../../src/domain/landing.ts';
-import type {
-  HeldPart,
-  LedgerEntry,
-  StepContext,
-  UploadRequest,
-  UploadSink,
-} from '../../../src/domain/ports.ts';
-import { type ChecksumMode, digestsOf, digestsTold, shortfallOf } from './checksum-mode.ts';
-import { ask, askUnless, awsCodeOf } from './errors.ts';
+import type { StepContext, UploadRequest, UploadSink } from '../../../src/domain/ports.ts';
+import { type ChecksumMode, shortfallOf } from './checksum-mode.ts';
+import { completeUpload } from './complete-upload.ts';
+import { ask, awsCodeOf } from './errors.ts';
 import {
   abortMultipart,
   createMultipart,
@@ -41,29 +28,18 @@ import {
 } from './multipart.ts';
 import { objectKey, objectMetadata } from './names.ts';
 import { artifactOf } from './object.ts';
+import {
+  damagedPart,
+  type Layout,
+  layoutFrom,
+  type OpenUpload,
+  type SentPart,
+  type UploadOptions,
+} from './open-upload.ts';
 import { lengthOfPart, partCountFor, partSizeFor } from './part-size.ts';
-
-export type UploadOptions = { s3: S3Client; bucket: string; prefix: string; partBytes: number };
-
-/** How one upload is cut, and where it goes: fixed by its first attempt. */
-type Layout = { bucket: string; key: string; lengthBytes: number; partBytes: number };
-
-/** What is known of a part that S3 holds. */
-type SentPart = HeldPart & { etag: string };
-
-type OpenUpload = {
-  options: UploadOptions;
-  request: UploadRequest;
-  context: StepContext;
-  entry: LedgerEntry;
-  layout: Layout;
-};
 
 /** A part whose bytes were damaged on the way: sent anew, it can be whole. */
 const DAMAGED = new Set(['BadDigest', 'InvalidDigest', 'XAmzContentChecksumMismatch']);
-/** Complete does not find an open upload, or finds that the object stands: an earlier Complete may have succeeded. */
-const MAYBE_COMPLETE = new Set(['NoSuchUpload', 'PreconditionFailed', 'ConditionalRequestConflict']);
-
 export async function openUploadSink(
   options: UploadOptions,
   request: UploadRequest,
@@ -190,7 +166,7 @@ function createSink(upload: OpenUpload, { uploadId, mode, parts }: HeldUpload): 
       parts.set(part.number, await sendPart(upload, { place, mode, part, signal }));
     },
     finish: async (crc32ByPart) => {
-      finished ??= await complete(upload, { place, mode, parts, crc32ByPart });
+      finished ??= await completeUpload(upload, { place, mode, parts, crc32ByPart });
       return finished;
     },
   };
@@ -234,121 +210,8 @@ async function sendPart(
   }
 }
 
-type Completion = {
-  place: UploadPlace;
-  mode: ChecksumMode;
-  parts: ReadonlyMap<number, SentPart>;
-  crc32ByPart: readonly number[];
-};
-
-async function complete(upload: OpenUpload, completion: Completion): Promise<Artifact> {
-  const { options, request, context, layout } = upload;
-  const known = knownParts(upload, completion);
-  const digests = digestsOf(known);
-  upload.entry = await context.ledger.settle(upload.entry, 'intended', { crc32: digests.crc32 });
-  await sendComplete(upload, { ...completion, known });
-  const head = await headObject(options.s3, layout, context.signal);
-  if (head === null || head.ContentLength !== layout.lengthBytes)
-    throw lostObject(layout, head?.ContentLength ?? null);
-  const expected = [{ algorithm: 'crc32', value: digests.crc32 }];
-  if (completion.mode === 'composite')
-    expected.push({ algorithm: 'crc32-parts', value: digests.crc32OfParts });
-  const artifact = artifactOf({ ...request, place: layout, head, expected });
-  const isRefuted = digestsTold(head).some((told) =>
-    expected.some((digest) => digest.algorithm === told.algorithm && digest.value !== told.value),
-  );
-  if (isRefuted) throw lostObject(layout, head.ContentLength ?? null);
-  await context.ledger.settle(upload.entry, 'done', artifact.ref);
-  return artifact;
-}
-
-/** Every part as the source has it, checked against what S3 holds before it is asked to put them together. */
-function knownParts(
-  { layout }: OpenUpload,
-  { parts, crc32ByPart }: Completion,
-): (PartCrc32 & { etag: string })[] {
-  const partCount = partCountFor(layout);
-  if (crc32ByPart.length !== partCount)
-    throw new TypeError(`${crc32ByPart.length} checksums for ${partCount} parts`);
-  return crc32ByPart.map((crc, index) => {
-    const part = parts.get(index + 1);
-    if (part === undefined) throw new TypeError(`part ${index + 1} of ${partCount} was never written`);
-    if (part.crc32 !== null && part.crc32 !== crc >>> 0) throw damagedPart(index + 1, layout);
-    return { crc32: crc >>> 0, bytes: part.bytes, etag: part.etag };
-  });
-}
-
-async function sendComplete(
-  { options, request, context, layout }: OpenUpload,
-  { place, mode, known }: Completion & { known: readonly (PartCrc32 & { etag: string })[] },
-): Promise<void> {
-  const call = {
-    doing: `Finishing the upload of ${context.machine} disk ${request.disk}`,
-    action: 's3:PutObject',
-    resource: objectUrl(place),
-  };
-  const input: CompleteMultipartUploadRequest = {
-    ...uploadInput(place),
-    MultipartUpload: {
-      Parts: known.map((part, index) => ({
-        PartNumber: index + 1,
-        ETag: part.etag,
-        ...(mode === 'none' ? {} : { ChecksumCRC32: crc32ToBase64(part.crc32) }),
-      })),
-    },
-    ...wholeChecksum(mode, { known, lengthBytes: layout.lengthBytes }),
-  };
-  const send = (condition: { IfNoneMatch?: '*' }): Promise<unknown> =>
-    options.s3.send(new CompleteMultipartUploadCommand({ ...input, ...condition }), {
-      abortSignal: context.signal,
-    });
-  try {
-    const done = await askUnless(['NotImplemented'], call, () => send({ IfNoneMatch: '*' }));
-    // Some S3 servers know no conditional writes. The key holds the ledger's token: nobody else writes there.
-    if (done === null) await ask(call, () => send({}));
-  } catch (error) {
-    if (!MAYBE_COMPLETE.has(awsCodeOf(error))) throw error;
-    if ((await headObject(options.s3, layout, context.signal)) === null) throw error;
-  }
-}
-
-function wholeChecksum(
-  mode: ChecksumMode,
-  { known, lengthBytes }: { known: readonly PartCrc32[]; lengthBytes: number },
-): Pick<CompleteMultipartUploadRequest, 'ChecksumType' | 'ChecksumCRC32' | 'MpuObjectSize'> {
-  if (mode !== 'full-object') return {};
-  const whole = Buffer.from(digestsOf(known).crc32, 'hex').toString('base64');
-  return { ChecksumType: 'FULL_OBJECT', ChecksumCRC32: whole, MpuObjectSize: lengthBytes };
-}
-
 function sentPartOf({ Size, ETag, ChecksumCRC32 }: Part): SentPart | null {
   if (Size === undefined || ETag === undefined) return null;
   const crc = ChecksumCRC32 === undefined ? null : crc32FromBase64(ChecksumCRC32);
   return { bytes: Size, crc32: crc, etag: ETag };
-}
-
-function layoutFrom({ ref }: LedgerEntry): Layout | null {
-  const { bucket, key, lengthBytes, partBytes } = ref ?? {};
-  if (typeof bucket !== 'string' || typeof key !== 'string') return null;
-  if (typeof lengthBytes !== 'number' || typeof partBytes !== 'number') return null;
-  return { bucket, key, lengthBytes, partBytes };
-}
-
-function damagedPart(number: number, layout: Layout, cause?: unknown): LandfallError {
-  return new LandfallError({
-    code: 'target-refused',
-    retryable: true,
-    message: `Part ${number} of ${objectUrl(layout)} does not have the checksum of its bytes at the source: it was damaged on the way and is sent again.`,
-    ...(cause === undefined ? {} : { cause }),
-    context: { part: number, bucket: layout.bucket, key: layout.key },
-  });
-}
-
-function lostObject(layout: Layout, heldBytes: number | null): LandfallError {
-  const held = heldBytes === null ? 'does not hold it' : `holds ${heldBytes} bytes of another content`;
-  return new LandfallError({
-    code: 'target-refused',
-    message: `The upload to ${objectUrl(layout)} was acknowledged with ${layout.lengthBytes} bytes, but the bucket ${held}. Look for rules or people that change objects under this prefix.`,
-    context: { bucket: layout.bucket, key: layout.key },
-  });
 }

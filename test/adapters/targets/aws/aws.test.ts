@@ -1,0 +1,372 @@
+/** What only the AWS target promises, against the sandbox cloud: lost answers, quotas, quarantine, launch settings. */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  DescribeInstanceAttributeCommand,
+  DescribeInstancesCommand,
+  DescribeSecurityGroupsCommand,
+  type Instance,
+  type SecurityGroup,
+  TerminateInstancesCommand,
+} from '@aws-sdk/client-ec2';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { crc32 } from '../../../../src/blocks/crc32.ts';
+import type { JsonObject } from '../../../../src/domain/json.ts';
+import type { Artifact, Landing } from '../../../../src/domain/landing.ts';
+import type { ImportRequest, StepOutcome, Target, UploadRequest } from '../../../../src/domain/ports.ts';
+import { createDurableState, createStepContext, type FakeStepContext } from '../../../fakes/step-context.ts';
+import { machineWith, plannedWith } from '../machines.ts';
+import { openSandboxGround, type SandboxGround } from './sandbox-ground.ts';
+
+const MIB = 2 ** 20;
+/** A raw disk is any bytes in whole sectors. */
+const DISK = Buffer.concat([randomBytes(11 * MIB), Buffer.alloc(MIB)]);
+
+let ground: SandboxGround;
+let target: Target;
+
+beforeAll(async () => {
+  ground = await openSandboxGround({ importTasks: 2 });
+  target = targetWith({});
+}, 60_000);
+afterEach(() => ground.sandbox.faults.clear());
+afterAll(() => ground[Symbol.asyncDispose](), 60_000);
+
+describe('answers that are lost on the way', () => {
+  test.each(['CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload'])(
+    'of %s make no second object and leave no upload',
+    async (action) => {
+      ground.sandbox.faults.add({ service: 's3', action, dropAnswer: true });
+      const context = contextOf(`lost-${action}`);
+      const artifact = await uploadDisk(target, context);
+      expect(artifact.digests).toContainEqual({
+        algorithm: 'crc32',
+        value: crc32(DISK).toString(16).padStart(8, '0'),
+        isConfirmed: true,
+      });
+      expect(ground.sandbox.requests.received('s3', action)).toBeGreaterThan(1);
+      const things = await target.findTagged(context.run, context.signal);
+      expect(things.map(({ kind }) => kind)).toEqual(['object']);
+      await removeAll(context);
+    },
+  );
+
+  test('of everything that import and admit make, make nothing twice', async () => {
+    const context = contextOf('lost-import');
+    const request = await requestFor(context);
+    const actions = ['ImportSnapshot', 'RegisterImage', 'CreateSecurityGroup', 'RunInstances', 'CreateTags'];
+    for (const action of [...actions, 'ModifyInstanceAttribute', 'RevokeSecurityGroupEgress'])
+      ground.sandbox.faults.add({ service: 'ec2', action, dropAnswer: true });
+    const landing = await untilDone(() => target.import(request, context));
+    expect(await ground.holdings(context.run)).toEqual({
+      snapshot: 1,
+      image: 1,
+      instance: 1,
+      volume: 1,
+      group: 1,
+    });
+    await untilDone(() => target.admit({ to: ground.to, landing }, context));
+    expect(await ground.isAdmitted(landing)).toBe(true);
+    await removeAll(context);
+  }, 60_000);
+
+  test('throttling is waited out by the SDK', async () => {
+    const error = { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.' };
+    ground.sandbox.faults.add({ service: 's3', action: 'UploadPart', times: 2, error });
+    const context = contextOf('throttled');
+    await uploadDisk(target, context);
+    await removeAll(context);
+  });
+
+  test('a denial ends at once and says what to grant', async () => {
+    const error = { status: 403, code: 'UnauthorizedOperation', message: 'You are not authorized.' };
+    const context = contextOf('denied');
+    const request = await requestFor(context);
+    ground.sandbox.faults.add({ service: 'ec2', action: 'ImportSnapshot', times: 9, error });
+    await expect(untilDone(() => target.import(request, context))).rejects.toMatchObject({
+      code: 'target-denied',
+      retryable: false,
+      message: expect.stringContaining('Grant ec2:ImportSnapshot'),
+    });
+    expect(ground.sandbox.requests.received('ec2', 'ImportSnapshot')).toBeGreaterThan(0);
+    await removeAll(context);
+  });
+});
+
+test('parts that are held are not sent again', async () => {
+  const state = createDurableState();
+  const first = await target.openUpload(requestOf(), contextOf('held', state));
+  await writePart(first, 1);
+  await writePart(first, 2);
+  await uploadDisk(target, contextOf('held', state));
+  const ref = state.ledger[0]?.ref ?? {};
+  const stored = ground.sandbox.requests.storedParts(String(ref.bucket), String(ref.key));
+  expect([...stored].sort()).toEqual([
+    [1, 1],
+    [2, 1],
+    [3, 1],
+  ]);
+  await removeAll(contextOf('held', state));
+});
+
+describe('import tasks', () => {
+  test('wait for one of the slots of all workers, and give theirs back', async () => {
+    const narrow = targetWith({ importTasks: 1 });
+    const context = contextOf('slots');
+    const request = await requestFor(context, { diskCount: 2 });
+    const started = await narrow.import(request, context);
+    expect(started).toMatchObject({
+      kind: 'wait',
+      note: expect.stringContaining('disk 1: waits for one of 1 import tasks'),
+    });
+    await untilDone(() => narrow.import(request, context));
+    expect([...context.state.slots.values()].map(({ size }) => size)).toEqual([0]);
+    await removeAll(context);
+  }, 60_000);
+
+  test("wait where the account's own quota is reached, and fail nothing", async () => {
+    const context = contextOf('quota');
+    const request = await requestFor(context);
+    const error = { status: 400, code: 'ResourceLimitExceeded', message: 'Too many import tasks.' };
+    ground.sandbox.faults.add({ service: 'ec2', action: 'ImportSnapshot', error });
+    const outcome = await target.import(request, context);
+    expect(outcome).toMatchObject({ kind: 'wait', note: expect.stringContaining('as many import tasks') });
+    await untilDone(() => target.import(request, context));
+    await removeAll(context);
+  }, 60_000);
+
+  test('via import-image tell what AWS found in the guest', async () => {
+    const inspecting = targetWith({ via: 'import-image' });
+    const context = contextOf('import-image');
+    const request = await requestFor(context);
+    await expect(untilDone(() => inspecting.import(request, context))).rejects.toMatchObject({
+      code: 'import-failed',
+      message: expect.stringMatching(/no operating system that it knows.*ClientError/),
+    });
+    await removeAll(context);
+  }, 60_000);
+
+  test('under way are cancelled by discard', async () => {
+    const context = contextOf('cancelled');
+    const request = await requestFor(context, { diskCount: 2 });
+    await target.import(request, context);
+    for (const entry of (await context.ledger.entries()).reverse()) await target.discard(entry, context);
+    expect(await target.findTagged(context.run, context.signal)).toEqual([]);
+    expect(await ground.holdings(context.run)).toEqual({});
+  }, 60_000);
+});
+
+describe('an instance', () => {
+  const context = contextOf('instance');
+  let request: ImportRequest;
+  let landing: Landing;
+
+  beforeAll(async () => {
+    const to = { ...ground.to, privateIp: '172.31.0.77', tags: { Team: 'shop' } };
+    request = { ...(await requestFor(context, { diskCount: 2 })), to };
+    landing = await untilDone(() => target.import(request, context));
+  }, 60_000);
+  afterAll(() => removeAll(context), 60_000);
+
+  test('starts as the wave says, and outlives its own power-off with its disks', async () => {
+    const instance = await describeInstance(landing.id);
+    expect(instance).toMatchObject({
+      SubnetId: ground.to.subnet,
+      PrivateIpAddress: '172.31.0.77',
+      InstanceType: 't3.nano',
+      MetadataOptions: { HttpTokens: 'required' },
+    });
+    expect(instance.Tags).toContainEqual({ Key: 'Name', Value: 'web01' });
+    expect(instance.Tags).toContainEqual({ Key: 'Team', Value: 'shop' });
+    const disks = instance.BlockDeviceMappings ?? [];
+    expect(disks.map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.DeleteOnTermination])).toEqual([
+      ['/dev/sda1', false],
+      ['/dev/sdf', false],
+    ]);
+    const shutdown = await ground.ec2.send(
+      new DescribeInstanceAttributeCommand({
+        InstanceId: landing.id,
+        Attribute: 'instanceInitiatedShutdownBehavior',
+      }),
+    );
+    expect(shutdown.InstanceInitiatedShutdownBehavior?.Value).toBe('stop');
+  });
+
+  test('is alone in a group that lets nothing in or out', async () => {
+    const [group] = await groupsOf(await describeInstance(landing.id));
+    expect(group).toMatchObject({ IpPermissions: [], IpPermissionsEgress: [] });
+  });
+
+  test('holds its address against the next plan', async () => {
+    const findings = await target.preflight([plannedWith(request.to)], context.signal);
+    const failed = findings.filter(({ level }) => level === 'fail');
+    expect(failed.map(({ message }) => message).join()).toContain(`${landing.id} has this address`);
+  });
+
+  test('that somebody terminated is replaced when import is asked again', async () => {
+    await terminate(landing.id);
+    const next = await untilDone(() => target.import({ ...request, to: ground.to }, context));
+    expect(next.id).not.toBe(landing.id);
+    expect((await describeInstance(next.id)).State?.Name).toBe('running');
+    landing = next;
+  }, 60_000);
+
+  test('whose token is spent before its id was noted is started under a new one', async () => {
+    await terminate(landing.id);
+    const entry = context.state.ledger.findLast(({ thing }) => thing === 'instance');
+    if (entry === undefined) throw new Error('no instance in the ledger');
+    Object.assign(entry, { state: 'intended', ref: null });
+    const next = await untilDone(() => target.import({ ...request, to: ground.to }, context));
+    expect(next.id).not.toBe(landing.id);
+    const generations = context.state.ledger.filter(({ thing }) => thing === 'instance');
+    expect(generations.map(({ state }) => state)).toEqual(['discarded', 'discarded', 'done']);
+    landing = next;
+  }, 60_000);
+});
+
+test('the quarantine group of a run is shared, and the last machine to leave removes it', async () => {
+  const state = createDurableState();
+  const contexts = ['a', 'b'].map((machine) => contextOf('shared', state, machine));
+  const landings: Landing[] = [];
+  for (const context of contexts) {
+    const request = await requestFor(context);
+    landings.push(await untilDone(() => target.import(request, context)));
+  }
+  const groups = new Set(landings.map(({ ref }) => ref.quarantineGroup));
+  expect(groups.size).toBe(1);
+  const counts: (number | undefined)[] = [];
+  for (const [index, context] of contexts.entries()) {
+    const landing = landings[index] as Landing;
+    await untilDone(() => target.admit({ to: ground.to, landing }, context));
+    counts.push((await ground.holdings('shared')).group);
+  }
+  expect(counts).toEqual([1, undefined]);
+  await removeAll(contexts[0] as FakeStepContext);
+}, 60_000);
+
+test('keep: true leaves the uploaded objects', async () => {
+  const context = contextOf('kept');
+  const request = await requestFor(context);
+  await untilDone(() => targetWith({ keep: true }).import(request, context));
+  expect(await ground.holdings(context.run)).toMatchObject({ object: 1 });
+  await removeAll(context);
+}, 60_000);
+
+describe('pre-flight', () => {
+  const signal = AbortSignal.timeout(60_000);
+
+  test('with a wrong secret says so once, and nothing else', async () => {
+    const secret = process.env.AWS_SECRET_ACCESS_KEY;
+    process.env.AWS_SECRET_ACCESS_KEY = 'wrong';
+    try {
+      const findings = await targetWith({}).preflight([plannedWith(ground.to)], signal);
+      expect(findings).toHaveLength(1);
+      expect(findings[0]).toMatchObject({
+        level: 'fail',
+        subject: 'credentials',
+        remedy: expect.stringContaining('landfall doctor'),
+      });
+    } finally {
+      process.env.AWS_SECRET_ACCESS_KEY = secret;
+    }
+  });
+
+  test('of a cloud that does not answer fails within seconds', async () => {
+    const findings = await targetWith({ endpoint: 'http://127.0.0.1:9' }).preflight([], signal);
+    expect(findings).toMatchObject([{ level: 'fail', remedy: expect.stringContaining('network') }]);
+  });
+
+  test('finds two machines that want one address', async () => {
+    const to = { ...ground.to, privateIp: '172.31.0.99' };
+    const machines = ['a', 'b'].map((name) => plannedWith(to, { name }));
+    const findings = await target.preflight(machines, signal);
+    expect(findings.filter(({ level }) => level === 'fail').map(({ message }) => message)).toEqual([
+      'a and b want it',
+    ]);
+  });
+
+  test('finds a right that is denied before it is needed', async () => {
+    const error = { status: 403, code: 'UnauthorizedOperation', message: 'You are not authorized.' };
+    ground.sandbox.faults.add({ service: 'ec2', action: 'RegisterImage', error });
+    const findings = await target.preflight([plannedWith(ground.to)], signal);
+    expect(findings.filter(({ level }) => level === 'fail')).toMatchObject([
+      { subject: 'right to ec2:RegisterImage', remedy: expect.stringContaining('Grant ec2:RegisterImage') },
+    ]);
+  });
+});
+
+function targetWith(options: JsonObject): Target {
+  const parsed = ground.adapter.options.parse({ ...ground.options, ...options });
+  return ground.adapter.create(parsed, { waveFolder: '.', scratchFolder: '.' });
+}
+
+function contextOf(run: string, state = createDurableState(), machine = 'web01'): FakeStepContext {
+  return createStepContext({ run, state, machine });
+}
+
+function requestOf(disk = '0'): UploadRequest {
+  return { machine: machineWith(), disk, to: ground.to, container: 'raw', lengthBytes: DISK.length };
+}
+
+async function requestFor(
+  context: FakeStepContext,
+  { diskCount = 1 }: { diskCount?: number } = {},
+): Promise<ImportRequest> {
+  const machine = machineWith({ diskCount, name: context.machine });
+  const artifacts: Artifact[] = [];
+  for (const { id } of machine.disks) artifacts.push(await uploadDisk(target, context, id));
+  return { machine, to: ground.to, artifacts };
+}
+
+async function uploadDisk(through: Target, context: FakeStepContext, disk = '0'): Promise<Artifact> {
+  const sink = await through.openUpload(requestOf(disk), context);
+  const numbers = Array.from({ length: sink.partCount }, (_, index) => index + 1);
+  for (const number of numbers) if (!sink.held.has(number)) await writePart(sink, number);
+  return sink.finish(numbers.map((number) => crc32(partOf(sink, number))));
+}
+
+type Sink = Awaited<ReturnType<Target['openUpload']>>;
+
+async function writePart(sink: Sink, number: number): Promise<void> {
+  const bytes = partOf(sink, number);
+  await sink.writePart({ number, bytes, crc32: crc32(bytes) }, AbortSignal.timeout(30_000));
+}
+
+function partOf({ partBytes }: Sink, number: number): Buffer {
+  return DISK.subarray((number - 1) * partBytes, number * partBytes);
+}
+
+async function untilDone<T>(step: () => Promise<StepOutcome<T>>): Promise<T> {
+  const deadline = performance.now() + 45_000;
+  for (;;) {
+    const outcome = await step();
+    if (outcome.kind === 'done') return outcome.value;
+    if (performance.now() > deadline) throw new Error(`still waiting: ${outcome.note}`);
+    await delay(Math.min(outcome.afterMs, 200));
+  }
+}
+
+async function removeAll({ run, signal }: FakeStepContext): Promise<void> {
+  for (const thing of await target.findTagged(run, signal)) await target.removeTagged(thing, run, signal);
+  expect(await target.findTagged(run, signal)).toEqual([]);
+}
+
+async function describeInstance(id: string): Promise<Instance> {
+  const answer = await ground.ec2.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
+  return answer.Reservations?.[0]?.Instances?.[0] as Instance;
+}
+
+async function groupsOf({ SecurityGroups = [] }: Instance): Promise<SecurityGroup[]> {
+  const GroupIds = SecurityGroups.flatMap(({ GroupId }) => GroupId ?? []);
+  const answer = await ground.ec2.send(new DescribeSecurityGroupsCommand({ GroupIds }));
+  return answer.SecurityGroups ?? [];
+}
+
+async function terminate(id: string): Promise<void> {
+  await ground.ec2.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
+  for (let look = 0; look < 300; look += 1) {
+    if ((await describeInstance(id)).State?.Name === 'terminated') return;
+    await delay(100);
+  }
+  throw new Error(`${id} was not terminated within 30 s`);
+}
