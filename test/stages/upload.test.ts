@@ -1,3 +1,7 @@
+/**
+ * A long file: one fixture, a file and a target that outlive attempts, serves every way in which an upload can be
+ * disturbed.
+ */
 import { createHash, randomBytes } from 'node:crypto';
 import { appendFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
