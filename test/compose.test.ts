@@ -81,7 +81,7 @@ describe('docker-compose.yml', () => {
     await using server = await startTool({
       command: 'redis-server',
       args: [...words, ...sockets, '--dir', folder],
-      onLine: (line) => line.includes('Ready to accept connections') && ready.resolve(),
+      onLine: (line) => /ready to accept connections/i.test(line) && ready.resolve(),
     });
     const ended = server.exited.then(({ stdout }) => Promise.reject(new Error(stdout)));
     ended.catch(() => {});
