@@ -15,7 +15,7 @@ import { bootInstance } from './guest-boot.ts';
 import { type Health, judgeHealth } from './health.ts';
 import { recordExit, recordFailedBoot, settleInstance } from './instance-records.ts';
 import { createSlots, type Slots } from './slots.ts';
-import type { InstanceState, Volume } from './state.ts';
+import type { Ec2State, InstanceState, Volume } from './state.ts';
 import { removeVolumeFile } from './volumes.ts';
 
 export type FleetOptions = { cloud: Ec2Cloud; acceleration: Acceleration | null };
@@ -200,23 +200,26 @@ async function endGuest({
   await guest.stop();
 }
 
+/** Terminated is said last: who reads it finds nothing left. A crash on the way is taken up by the next sandbox. */
 async function endInstance({ host, id, life }: { host: Host; id: string; life: Life }): Promise<void> {
   const { cloud } = host;
   await endGuest({ host, life, isForced: true });
-  const gone = await cloud.store.update((state) => {
-    const instance = state.instances[id];
-    if (instance === undefined) return [];
-    instance.state = 'terminated';
-    instance.endedAt = cloud.clock.now();
-    const volumes = instance.volumeIds.flatMap((volumeId) => state.volumes[volumeId] ?? []);
-    const doomed = volumes.filter(({ attachment }) => attachment?.deleteOnTermination === true);
-    for (const volume of volumes) volume.attachment = null;
-    for (const volume of doomed) delete state.volumes[volume.id];
-    instance.volumeIds = [];
-    return doomed;
-  });
-  await Promise.all(gone.map((volume: Volume) => removeVolumeFile(cloud, volume)));
+  const gone = await cloud.store.update((state) => detachVolumes(state, id));
+  await Promise.all(gone.map((volume) => removeVolumeFile(cloud, volume)));
   await rm(cloud.files.instance(id), { recursive: true, force: true });
+  await settleInstance({ cloud, id, from: ['shutting-down'], to: 'terminated' });
+}
+
+/** Those that go with their instance are taken out of the state, and returned. */
+function detachVolumes(state: Ec2State, id: string): Volume[] {
+  const instance = state.instances[id];
+  if (instance === undefined) return [];
+  const volumes = instance.volumeIds.flatMap((volumeId) => state.volumes[volumeId] ?? []);
+  const doomed = volumes.filter(({ attachment }) => attachment?.deleteOnTermination === true);
+  for (const volume of volumes) volume.attachment = null;
+  for (const volume of doomed) delete state.volumes[volume.id];
+  instance.volumeIds = [];
+  return doomed;
 }
 
 async function resume(cloud: Ec2Cloud, fleet: Fleet): Promise<void> {

@@ -70,6 +70,6 @@ export async function settleInstance({
     const instance = state.instances[id];
     if (instance === undefined || !from.includes(instance.state)) return;
     instance.state = to;
-    if (to === 'stopped') instance.endedAt = cloud.clock.now();
+    if (to === 'stopped' || to === 'terminated') instance.endedAt = cloud.clock.now();
   });
 }
