@@ -79,7 +79,7 @@ export function isDebian(environment = process.env) {
 export function findMissing(packages, environment = process.env) {
   if (!isDebian(environment)) return packages.filter(({ gives }) => !isThere(gives, environment));
   // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own syntax
-  const format = '${db:Status-Status} ${Package}\n';
+  const format = '${db:Status-Status} ${Package}\\n';
   const names = packages.map(({ name }) => name);
   // Its status is 1 when it does not know one of them; the others are printed all the same.
   const { stdout } = spawnSync('dpkg-query', ['--show', `--showformat=${format}`, ...names], {
