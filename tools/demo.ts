@@ -43,13 +43,7 @@ async function demonstrate(signal: AbortSignal): Promise<number> {
 
   say('Starting the sandbox cloud: S3, EC2, STS and IAM on localhost, instances are real guests');
   const sandbox = await startSandbox(stack, signal);
-  const environment = {
-    LANDFALL_HOME: home,
-    AWS_ENDPOINT_URL: sandbox.url,
-    AWS_REGION: 'eu-central-1',
-    AWS_ACCESS_KEY_ID: sandbox.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: sandbox.secretAccessKey,
-  };
+  const environment = { ...sandbox.environment, LANDFALL_HOME: home };
   say('Starting Redis and one worker pool per stage (landfall up)');
   await startUp(stack, environment, signal);
 
@@ -60,7 +54,7 @@ async function demonstrate(signal: AbortSignal): Promise<number> {
   return (await compareHashes(estate)) ? finish(startedAt) : 1;
 }
 
-type SandboxNote = { url: string; accessKeyId: string; secretAccessKey: string };
+type SandboxNote = { url: string; environment: Record<string, string> };
 
 async function startSandbox(stack: AsyncDisposableStack, signal: AbortSignal): Promise<SandboxNote> {
   const noted = Promise.withResolvers<SandboxNote>();

@@ -32,7 +32,7 @@ export type Image = {
 };
 
 /**
- * What identifies an image's content while it is read: device, inode, size, mtime and ctime of each file; for a
+ * What identifies an image's content while it is read: inode, size, mtime and ctime of each file; for a
  * domain its state and start marker. Equal strings mean that the source did not change.
  */
 export type Fingerprint = string;

@@ -5,14 +5,15 @@ import { LandfallError } from '../domain/errors.ts';
 import type { Fingerprint, ImageLayout } from '../domain/image.ts';
 
 /**
- * Device, inode, size, mtime and ctime (nanoseconds) of each file, in the order given, hashed: a split disk of
- * hundreds of files costs a record no more than one file. Throws `source-changed` when a file is gone.
+ * Inode, size, mtime and ctime (nanoseconds) of each file, in the order given, hashed: a split disk of hundreds of
+ * files costs a record no more than one file. The device is left out: hosts that share a folder over NFS number it
+ * differently. Throws `source-changed` when a file is gone.
  */
 export async function fingerprintFiles(paths: readonly string[]): Promise<Fingerprint> {
   const hash = createHash('sha256');
   for (const path of paths) {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await statBig(path);
-    hash.update(`${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}\n`);
+    const { ino, size, mtimeNs, ctimeNs } = await statBig(path);
+    hash.update(`${ino}:${size}:${mtimeNs}:${ctimeNs}\n`);
   }
   return `files:${hash.digest('hex')}`;
 }

@@ -46,7 +46,7 @@ export async function openImageOverNbd(image: Image, signal: AbortSignal): Promi
       uri: nbdUri(socketPath),
       bytes: image.bytes,
       [Symbol.asyncDispose]: async () => {
-        await server.stop();
+        await server.stop(0);
         await removeFolder();
       },
     };
@@ -72,7 +72,7 @@ async function serve({ image, folder, signal }: Serving) {
       remedy: 'Export the disk again from its source.',
     });
   } catch (error) {
-    await server.stop();
+    await server.stop(0);
     throw error;
   }
 }

@@ -129,7 +129,7 @@ function described(error: LandfallError, job: Job): LandfallError {
   return new LandfallError({
     code: 'internal',
     message: `${stepKey(job)} of ${job.machine} failed unexpectedly: ${error.message}`,
-    retryable: true,
+    retryable: error.retryable,
     cause: error.cause ?? error,
   });
 }

@@ -26,13 +26,12 @@ async function serve(context: CommandContext, options: SandboxOptions): Promise<
   const folder = options.folder === undefined ? join(config.home, 'sandbox') : resolve(options.folder);
   await using sandbox = await startSandbox({ folder, port: options.port, log });
   if (options.seed !== false) await seedDemo(sandbox);
-  const { accessKeyId, secretAccessKey } = sandbox.credentials;
   if (options.json === true) {
-    terminal.json({ url: sandbox.url, accessKeyId, secretAccessKey });
+    terminal.json({ url: sandbox.url, environment: sandbox.environment });
   } else {
     terminal.out(`The sandbox cloud listens at ${sandbox.url} (state in ${folder}). In another shell:`);
-    terminal.out(`  export AWS_ENDPOINT_URL=${sandbox.url} AWS_REGION=eu-central-1`);
-    terminal.out(`  export AWS_ACCESS_KEY_ID=${accessKeyId} AWS_SECRET_ACCESS_KEY=${secretAccessKey}`);
+    const variables = Object.entries(sandbox.environment).map(([name, value]) => `${name}=${value}`);
+    terminal.out(`  export ${variables.join(' ')}`);
   }
   if (!interrupted.aborted) await once(interrupted, 'abort');
 }
