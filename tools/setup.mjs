@@ -40,11 +40,12 @@ function installNpmPackages() {
   const outdated = whyNpmPackagesAreOutdated();
   if (outdated === null) return 0;
   say(`${outdated}: running npm ci.`);
-  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
+  // Its warnings are about the Node that runs npm here, not about the one that will run Landfall.
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: rootFolder,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  return status === 0 ? 0 : fail('npm ci failed (see above). Is the npm registry reachable?');
+  return status === 0 ? 0 : fail('npm ci failed (see above), so nothing can be run.');
 }
 
 /**

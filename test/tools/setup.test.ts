@@ -46,7 +46,7 @@ describe('the npm packages of a clone', () => {
 
   test('are installed where there are none, and then left alone', async () => {
     expect(await setUpNpm()).toContain('The npm packages are not installed: running npm ci.');
-    expect(await calls('npm')).toEqual(['ci --no-audit --no-fund']);
+    expect(await calls('npm')).toEqual(['ci --no-audit --no-fund --loglevel=error']);
     expect(await setUpNpm()).not.toContain('npm ci');
     expect(await calls('npm')).toHaveLength(1);
   });
