@@ -21,10 +21,17 @@ export function crc32(bytes: Uint8Array, seed = 0): number {
   return zlibCrc32(bytes, seed);
 }
 
-/** CRC-32 of the parts put together in this order. Costs about 50 small multiplications a part, whatever its length. */
+/**
+ * CRC-32 of the parts put together in this order. A part costs one multiplication of 32 steps, and one of another length
+ * than the part before it up to 53 more: 10,000 parts of one size take about a millisecond.
+ */
 export function combineCrc32(parts: Iterable<PartCrc32>): number {
   let whole = 0;
-  for (const part of parts) whole = multiply(xToThe8Times(part.bytes), whole) ^ part.crc32;
+  let shift = { bytes: 0, factor: ONE };
+  for (const part of parts) {
+    if (part.bytes !== shift.bytes) shift = { bytes: part.bytes, factor: xToThe8Times(part.bytes) };
+    whole = multiply(shift.factor, whole) ^ part.crc32;
+  }
   return whole >>> 0;
 }
 

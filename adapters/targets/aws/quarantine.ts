@@ -42,7 +42,7 @@ export async function closeQuarantine(
 ): Promise<boolean> {
   const group = await describeGroup(aws, groupId, signal);
   if (group === null) return true;
-  if (tagValue(group.Tags, RUN_TAG) !== run) return true;
+  if (tagValue(group.Tags, RUN_TAG) !== run) throw foreignGroup(group, run);
   const call = {
     doing: 'Removing a quarantine group',
     action: 'ec2:DeleteSecurityGroup',
@@ -79,7 +79,7 @@ async function findGroup(aws: Aws, { vpc, context }: Place): Promise<SecurityGro
   });
   const answer = await ask(call, () => aws.ec2.send(command, { abortSignal: context.signal }));
   const group = answer.SecurityGroups?.[0] ?? null;
-  if (group !== null && tagValue(group.Tags, RUN_TAG) !== context.run) throw foreignGroup(group, name);
+  if (group !== null && tagValue(group.Tags, RUN_TAG) !== context.run) throw foreignGroup(group, context.run);
   return group;
 }
 
@@ -145,10 +145,10 @@ function notListedYet(vpc: string): LandfallError {
   });
 }
 
-function foreignGroup(group: SecurityGroup, name: string): LandfallError {
+function foreignGroup(group: SecurityGroup, run: string): LandfallError {
   return new LandfallError({
     code: 'target-refused',
-    message: `The security group ${group.GroupId} is named ${name}, but Landfall did not make it. Rename it, or name a \`quarantineGroup\` in the target.`,
+    message: `Left the security group ${group.GroupId} (${group.GroupName}) alone: it has a name of Landfall's but not the tag of run ${run}. Rename it, remove it by hand, or name a \`quarantineGroup\` in the target.`,
   });
 }
 

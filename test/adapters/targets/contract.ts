@@ -227,6 +227,19 @@ export function describeTarget(name: string, openGround: () => Promise<TargetGro
         expect(await ground.holdings(run)).toEqual(ground.landed);
       });
 
+      test('is left alone by whoever acts for another run', async () => {
+        const signal = AbortSignal.timeout(60_000);
+        const things = await target.findTagged(run, signal);
+        expect(things.length).toBeGreaterThan(2);
+        for (const thing of things) {
+          const removal = target.removeTagged(thing, 'landing-other', signal);
+          // For the sake of the tag, not because something else still uses the thing.
+          const message = expect.stringContaining('landing-other');
+          await expect(removal, thing.kind).rejects.toMatchObject({ message });
+        }
+        expect(await ground.holdings(run)).toEqual(ground.landed);
+      });
+
       test('is seen running', async () => {
         const observation = await target.observe(landing, context());
         expect(observation.state).toBe('running');

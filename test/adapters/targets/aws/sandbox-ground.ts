@@ -13,6 +13,7 @@ import {
   DescribeVolumesCommand,
   EC2Client,
   ImportSnapshotCommand,
+  type Tag,
 } from '@aws-sdk/client-ec2';
 import { HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { awsTarget } from '../../../../adapters/targets/aws/aws.ts';
@@ -100,16 +101,25 @@ type Account = { ec2: EC2Client; s3: S3Client };
 async function countTagged({ ec2, s3, run }: Account & { run: string }): Promise<Holdings> {
   const Filters = [{ Name: 'tag:landfall:run', Values: [run] }];
   const living = { Name: 'instance-state-name', Values: ['pending', 'running', 'stopping', 'stopped'] };
-  const [snapshots, images, instances, volumes, groups, objects] = await Promise.all([
-    ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'], Filters })),
+  const [tasks, snapshots, images, instances, volumes, groups, objects] = await Promise.all([
+    ec2.send(new DescribeImportSnapshotTasksCommand({})),
+    ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] })),
     ec2.send(new DescribeImagesCommand({ Owners: ['self'], Filters })),
     ec2.send(new DescribeInstancesCommand({ Filters: [...Filters, living] })),
     ec2.send(new DescribeVolumesCommand({ Filters })),
     ec2.send(new DescribeSecurityGroupsCommand({ Filters })),
     s3.send(new ListObjectsV2Command({ Bucket: BUCKET, Prefix: `landfall/${run}/web01/disk-` })),
   ]);
+  // An import that was started twice makes a snapshot that nobody tags: it is known by its task.
+  const made = new Set(
+    (tasks.ImportSnapshotTasks ?? [])
+      .filter(({ Tags }) => isOf(run, Tags))
+      .map(({ SnapshotTaskDetail }) => SnapshotTaskDetail?.SnapshotId),
+  );
   const counts = {
-    snapshot: snapshots.Snapshots?.length ?? 0,
+    snapshot: (snapshots.Snapshots ?? []).filter(
+      ({ SnapshotId, Tags }) => isOf(run, Tags) || made.has(SnapshotId),
+    ).length,
     image: images.Images?.length ?? 0,
     instance: (instances.Reservations ?? []).flatMap(({ Instances }) => Instances ?? []).length,
     volume: volumes.Volumes?.length ?? 0,
@@ -117,6 +127,10 @@ async function countTagged({ ec2, s3, run }: Account & { run: string }): Promise
     object: objects.KeyCount ?? 0,
   };
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+}
+
+function isOf(run: string, tags: readonly Tag[] | undefined): boolean {
+  return tags?.some(({ Key, Value }) => Key === 'landfall:run' && Value === run) ?? false;
 }
 
 /** A file beside our objects, a group named like ours, a snapshot: all without our tag. */
