@@ -1,0 +1,55 @@
+/** What no schema can say of a wave: names that collide, references that cannot be resolved. */
+import { findBadEnvReference } from '../domain/env-reference.ts';
+import type { JsonValue } from '../domain/json.ts';
+import { formatPath } from './wave-problem.ts';
+import type { WaveReview } from './wave-review.ts';
+import { isMapping } from './wave-schema.ts';
+
+/** Names that differ only in case collide too: they become file names in the evidence. */
+export function findRepeatedNames({ yaml, data, problems }: WaveReview): void {
+  if (!isMapping(data) || !Array.isArray(data.machines)) return;
+  const first = new Map<string, number>();
+  for (const [index, machine] of data.machines.entries()) {
+    if (!isMapping(machine) || typeof machine.name !== 'string') continue;
+    const name = machine.name.toLowerCase();
+    const earlier = first.get(name);
+    if (earlier === undefined) {
+      first.set(name, index);
+      continue;
+    }
+    const path = ['machines', index, 'name'];
+    const { line } = yaml.positionOf(['machines', earlier, 'name']);
+    problems.push({
+      ...yaml.positionOf(path),
+      where: formatPath(path),
+      what: `is "${machine.name}", as is machines[${earlier}].name in line ${line}`,
+      remedy: 'Give each machine a name of its own.',
+    });
+  }
+}
+
+export function findBadReferences({ yaml, data, problems }: WaveReview): void {
+  const visit = (value: JsonValue, path: readonly PropertyKey[]): void => {
+    if (typeof value === 'string') {
+      const reference = findBadEnvReference(value);
+      if (reference === null) return;
+      const what = `refers to ${reference}, which no environment variable can be named`;
+      const remedy = 'Use letters, digits and _.';
+      problems.push({ ...yaml.positionOf(path), where: formatPath(path), what, remedy });
+    } else if (value !== null && typeof value === 'object') {
+      for (const [key, item] of Object.entries(value)) {
+        visit(item, [...path, Array.isArray(value) ? Number(key) : key]);
+      }
+    }
+  };
+  if (!isMapping(data)) return;
+  const { source, target, defaults, machines } = data;
+  const options = { source, target, defaults: isMapping(defaults) ? { to: defaults.to } : null };
+  for (const [key, value] of Object.entries(options))
+    if (value !== undefined) visit(value as JsonValue, [key]);
+  if (!Array.isArray(machines)) return;
+  for (const [index, machine] of machines.entries()) {
+    if (!isMapping(machine)) continue;
+    for (const key of ['from', 'to']) visit(machine[key] ?? null, ['machines', index, key]);
+  }
+}
