@@ -32,7 +32,8 @@ export type MachineLine = {
 };
 
 export function machineLine(record: MachineRecord, { progress, now }: RunSnapshot): MachineLine {
-  const steps = Object.values(record.steps).filter((step) => step.state === 'active');
+  const isMoving = record.status === 'moving';
+  const steps = isMoving ? Object.values(record.steps).filter((step) => step.state === 'active') : [];
   const ofStage = Object.values(record.steps).filter((step) => step.stage === steps[0]?.stage);
   const shown = progress.filter(
     (each) => each.machine === record.machine.name && ofStage.some((step) => stepKey(step) === each.step),
@@ -41,7 +42,7 @@ export function machineLine(record: MachineRecord, { progress, now }: RunSnapsho
   const totalBytes = sum(shown.map((each) => each.totalBytes));
   const live = shown.filter((each) => now - each.at < STALE_MS);
   const bytesPerSecond = sum(live.map((each) => each.bytesPerSecond));
-  const isMoving = bytesPerSecond > 0 && totalBytes > doneBytes;
+  const hasRate = bytesPerSecond > 0 && totalBytes > doneBytes;
   return {
     machine: record.machine.name,
     status: record.status,
@@ -50,7 +51,7 @@ export function machineLine(record: MachineRecord, { progress, now }: RunSnapsho
     totalBytes,
     bytesPerSecond,
     elapsedMs: elapsed(steps, now),
-    etaMs: isMoving ? ((totalBytes - doneBytes) / bytesPerSecond) * 1000 : null,
+    etaMs: hasRate ? ((totalBytes - doneBytes) / bytesPerSecond) * 1000 : null,
     note: noteOf({ record, steps, live, now }),
   };
 }
