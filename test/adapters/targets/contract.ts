@@ -4,19 +4,15 @@
  * is counted by a client of the ground, never by the adapter.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, open, readFile, rm, truncate } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { crc32 } from '../../../src/blocks/crc32.ts';
-import type { TargetAdapter } from '../../../src/domain/adapter.ts';
 import { LandfallError } from '../../../src/domain/errors.ts';
-import type { Container } from '../../../src/domain/image.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
 import type { Artifact, Landing } from '../../../src/domain/landing.ts';
-import type { StepOutcome, Target, UploadRequest, UploadSink } from '../../../src/domain/ports.ts';
-import { runTool } from '../../../src/processes/child.ts';
+import type { Target, UploadRequest } from '../../../src/domain/ports.ts';
 import {
   createDurableState,
   createStepContext,
@@ -24,42 +20,24 @@ import {
   type FakeStepContext,
   type StepContextOptions,
 } from '../../fakes/step-context.ts';
-import { type MachineTraits, machineWith, plannedWith } from './machines.ts';
-
-/** How many of each kind of thing carry a run's tag, for example {snapshot: 2, image: 1}; kinds of none are left out. */
-export type Holdings = Readonly<Record<string, number>>;
-
-/** A wave that pre-flight must refuse: the good one, changed in one place. */
-export type RefusedPlan = {
-  name: string;
-  options?: JsonObject;
-  to?: JsonObject;
-  traits?: MachineTraits;
-  /** Matches the message of the finding that fails. */
-  message: RegExp;
-};
-
-export type TargetGround = AsyncDisposable & {
-  adapter: TargetAdapter;
-  /** A good target and a good place to land. Uploads must take at least three parts for 11 MiB. */
-  options: JsonObject;
-  to: JsonObject;
-  refused: readonly RefusedPlan[];
-  /** In which a disk of a few MiB is uploaded, and bytes in it that are no disk at all. */
-  container: Container;
-  holdings(run: string): Promise<Holdings>;
-  /** What one landing of a machine with two disks leaves at the target before and after its uploads were removed. */
-  landed: Holdings;
-  /** Things like ours without our tag; `stand` tells whether all of them are still there. */
-  plantStrangers(): Promise<{ stand(): Promise<boolean> }>;
-  /** Is the landing in service, as the ground sees it, with the groups or rules of `to`? */
-  isAdmitted(landing: Landing): Promise<boolean>;
-};
+import {
+  checksums,
+  createDeaths,
+  discardAll,
+  IMPORT_TIMEOUT_MS,
+  makeDisk,
+  partOf,
+  range,
+  removeAll,
+  survive,
+  untilDone,
+  uploadAll,
+  writePart,
+} from './drive-target.ts';
+import type { TargetGround } from './ground.ts';
+import { machineWith, plannedWith } from './machines.ts';
 
 const MIB = 2 ** 20;
-const DISK_BYTES = 32 * MIB;
-const CONTENT_BYTES = 11 * MIB;
-const IMPORT_TIMEOUT_MS = 90_000;
 
 export function describeTarget(name: string, openGround: () => Promise<TargetGround>): void {
   describe(`target ${name}`, () => {
@@ -368,104 +346,3 @@ function create(ground: TargetGround, options: JsonObject): Target {
 function contextOf(run: string, options: StepContextOptions = {}): FakeStepContext {
   return createStepContext({ run, signal: AbortSignal.timeout(IMPORT_TIMEOUT_MS), ...options });
 }
-
-/** Each write to the ledger is met by a death the first time it is due. */
-function createDeaths(): { before: NonNullable<StepContextOptions['onLedger']>; count(): number } {
-  const met = new Set<string>();
-  return {
-    before: ({ step, thing, state }) => {
-      const write = `${step} ${thing} ${state}`;
-      if (met.has(write)) return;
-      met.add(write);
-      throw new Death();
-    },
-    count: () => met.size,
-  };
-}
-
-class Death extends Error {}
-
-async function survive<T>({ count }: { count(): number }, attempt: () => Promise<T>): Promise<T> {
-  for (;;) {
-    const deathsBefore = count();
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!(error instanceof Death) || count() === deathsBefore) throw error;
-    }
-  }
-}
-
-async function untilDone<T>(step: () => Promise<StepOutcome<T>>): Promise<T> {
-  const deadline = performance.now() + IMPORT_TIMEOUT_MS;
-  for (;;) {
-    const outcome = await step();
-    if (outcome.kind === 'done') return outcome.value;
-    if (performance.now() > deadline) throw new Error(`still waiting: ${outcome.note}`);
-    await delay(Math.min(outcome.afterMs, 200));
-  }
-}
-
-async function uploadAll(
-  target: Target,
-  request: UploadRequest,
-  context: FakeStepContext,
-  bytes: Buffer,
-): Promise<Artifact> {
-  const sink = await target.openUpload(request, context);
-  if (sink.finished !== null) return sink.finished;
-  for (let number = 1; number <= sink.partCount; number += 1)
-    if (!sink.held.has(number)) await writePart(sink, bytes, number);
-  return sink.finish(checksums(sink, bytes));
-}
-
-async function writePart(sink: UploadSink, whole: Buffer, number: number): Promise<void> {
-  const bytes = partOf(sink, whole, number);
-  await sink.writePart({ number, bytes, crc32: crc32(bytes) }, AbortSignal.timeout(30_000));
-}
-
-function partOf({ partBytes }: UploadSink, whole: Buffer, number: number): Buffer {
-  return whole.subarray((number - 1) * partBytes, number * partBytes);
-}
-
-function checksums(sink: UploadSink, whole: Buffer): number[] {
-  return range(sink.partCount).map((number) => crc32(partOf(sink, whole, number)));
-}
-
-function range(count: number): number[] {
-  return Array.from({ length: count }, (_, index) => index + 1);
-}
-
-/** Newest first, as whoever discards a machine does. */
-async function discardAll(target: Target, context: FakeStepContext): Promise<void> {
-  for (const entry of (await context.ledger.entries()).reverse()) {
-    if (entry.state !== 'discarded') await target.discard(entry, context);
-  }
-}
-
-async function removeAll(target: Target, run: string): Promise<void> {
-  const signal = AbortSignal.timeout(60_000);
-  for (const thing of await target.findTagged(run, signal)) await target.removeTagged(thing, run, signal);
-  expect(await target.findTagged(run, signal)).toEqual([]);
-}
-
-/** A small disk with random content in the container, so large that it takes some parts. */
-async function makeDisk(folder: string, container: Container): Promise<Buffer> {
-  const raw = join(folder, 'disk.raw');
-  const file = await open(raw, 'w');
-  await file.write(randomBytes(CONTENT_BYTES), 0, CONTENT_BYTES, MIB);
-  await file.close();
-  await truncate(raw, DISK_BYTES);
-  const made = join(folder, 'disk.made');
-  await runTool({
-    command: 'qemu-img',
-    args: ['convert', '-f', 'raw', ...CONVERT_TO[container], raw, made],
-  });
-  return readFile(made);
-}
-
-const CONVERT_TO: Record<Container, readonly string[]> = {
-  'vmdk-stream-optimized': ['-O', 'vmdk', '-o', 'adapter_type=lsilogic,subformat=streamOptimized,compat6'],
-  'vhd-fixed': ['-O', 'vpc', '-o', 'subformat=fixed,force_size=on'],
-  raw: ['-O', 'raw'],
-};

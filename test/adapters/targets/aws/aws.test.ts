@@ -13,8 +13,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { crc32 } from '../../../../src/blocks/crc32.ts';
 import type { JsonObject } from '../../../../src/domain/json.ts';
 import type { Artifact, Landing } from '../../../../src/domain/landing.ts';
-import type { ImportRequest, StepOutcome, Target, UploadRequest } from '../../../../src/domain/ports.ts';
+import type { ImportRequest, Target, UploadRequest } from '../../../../src/domain/ports.ts';
 import { createDurableState, createStepContext, type FakeStepContext } from '../../../fakes/step-context.ts';
+import { removeAll, untilDone, uploadAll, writePart } from '../drive-target.ts';
 import { machineWith, plannedWith } from '../machines.ts';
 import { openSandboxGround, type SandboxGround } from './sandbox-ground.ts';
 
@@ -47,7 +48,7 @@ describe('answers that are lost on the way', () => {
       expect(ground.sandbox.requests.received('s3', action)).toBeGreaterThan(1);
       const things = await target.findTagged(context.run, context.signal);
       expect(things.map(({ kind }) => kind)).toEqual(['object']);
-      await removeAll(context);
+      await removeRun(context);
     },
   );
 
@@ -67,7 +68,7 @@ describe('answers that are lost on the way', () => {
     });
     await untilDone(() => target.admit({ to: ground.to, landing }, context));
     expect(await ground.isAdmitted(landing)).toBe(true);
-    await removeAll(context);
+    await removeRun(context);
   }, 60_000);
 
   test('throttling is waited out by the SDK', async () => {
@@ -75,7 +76,7 @@ describe('answers that are lost on the way', () => {
     ground.sandbox.faults.add({ service: 's3', action: 'UploadPart', times: 2, error });
     const context = contextOf('throttled');
     await uploadDisk(target, context);
-    await removeAll(context);
+    await removeRun(context);
   });
 
   test('a denial ends at once and says what to grant', async () => {
@@ -91,15 +92,15 @@ describe('answers that are lost on the way', () => {
     });
     expect(ground.sandbox.requests.received('ec2', 'ImportSnapshot')).toBe(1);
     ground.sandbox.faults.clear();
-    await removeAll(context);
+    await removeRun(context);
   });
 });
 
 test('parts that are held are not sent again', async () => {
   const state = createDurableState();
   const first = await target.openUpload(requestOf(), contextOf('held', state));
-  await writePart(first, 1);
-  await writePart(first, 2);
+  await writePart(first, DISK, 1);
+  await writePart(first, DISK, 2);
   await uploadDisk(target, contextOf('held', state));
   const ref = state.ledger[0]?.ref ?? {};
   const stored = ground.sandbox.requests.storedParts(String(ref.bucket), String(ref.key));
@@ -108,7 +109,7 @@ test('parts that are held are not sent again', async () => {
     [2, 1],
     [3, 1],
   ]);
-  await removeAll(contextOf('held', state));
+  await removeRun(contextOf('held', state));
 });
 
 describe('import tasks', () => {
@@ -123,7 +124,7 @@ describe('import tasks', () => {
     });
     await untilDone(() => narrow.import(request, context));
     expect([...context.state.slots.values()].map(({ size }) => size)).toEqual([0]);
-    await removeAll(context);
+    await removeRun(context);
   }, 60_000);
 
   test("wait where the account's own quota is reached, and fail nothing", async () => {
@@ -134,7 +135,7 @@ describe('import tasks', () => {
     const outcome = await target.import(request, context);
     expect(outcome).toMatchObject({ kind: 'wait', note: expect.stringContaining('as many import tasks') });
     await untilDone(() => target.import(request, context));
-    await removeAll(context);
+    await removeRun(context);
   }, 60_000);
 
   test('via import-image tell what AWS found in the guest', async () => {
@@ -145,7 +146,7 @@ describe('import tasks', () => {
       code: 'import-failed',
       message: expect.stringMatching(/no operating system that it knows.*ClientError/),
     });
-    await removeAll(context);
+    await removeRun(context);
   }, 60_000);
 
   test('under way are cancelled by discard', async () => {
@@ -168,7 +169,7 @@ describe('an instance', () => {
     request = { ...(await requestFor(context, { diskCount: 2 })), to };
     landing = await untilDone(() => target.import(request, context));
   }, 60_000);
-  afterAll(() => removeAll(context), 60_000);
+  afterAll(() => removeRun(context), 60_000);
 
   test('starts as the wave says, and outlives its own power-off with its disks', async () => {
     const instance = await describeInstance(landing.id);
@@ -241,8 +242,8 @@ test('an AMI that AWS made (import-image) gives its disks the same settings', as
   expect(disks.map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.DeleteOnTermination])).toEqual([
     ['/dev/sda1', false],
   ]);
-  await removeAll(context);
-  await removeAll(source);
+  await removeRun(context);
+  await removeRun(source);
 }, 60_000);
 
 test('the quarantine group of a run is shared, and the last machine to leave removes it', async () => {
@@ -262,7 +263,7 @@ test('the quarantine group of a run is shared, and the last machine to leave rem
     counts.push((await ground.holdings('shared')).group);
   }
   expect(counts).toEqual([1, undefined]);
-  await removeAll(contexts[0] as FakeStepContext);
+  await removeRun(contexts[0] as FakeStepContext);
 }, 60_000);
 
 test('keep: true leaves the uploaded objects', async () => {
@@ -270,51 +271,8 @@ test('keep: true leaves the uploaded objects', async () => {
   const request = await requestFor(context);
   await untilDone(() => targetWith({ keep: true }).import(request, context));
   expect(await ground.holdings(context.run)).toMatchObject({ object: 1 });
-  await removeAll(context);
+  await removeRun(context);
 }, 60_000);
-
-describe('pre-flight', () => {
-  const signal = AbortSignal.timeout(60_000);
-
-  test('with a wrong secret says so once, and nothing else', async () => {
-    const secret = process.env.AWS_SECRET_ACCESS_KEY;
-    process.env.AWS_SECRET_ACCESS_KEY = 'wrong';
-    try {
-      const findings = await targetWith({}).preflight([plannedWith(ground.to)], signal);
-      expect(findings).toHaveLength(1);
-      expect(findings[0]).toMatchObject({
-        level: 'fail',
-        subject: 'credentials',
-        remedy: expect.stringContaining('landfall doctor'),
-      });
-    } finally {
-      process.env.AWS_SECRET_ACCESS_KEY = secret;
-    }
-  });
-
-  test('of a cloud that does not answer fails within seconds', async () => {
-    const findings = await targetWith({ endpoint: 'http://127.0.0.1:9' }).preflight([], signal);
-    expect(findings).toMatchObject([{ level: 'fail', remedy: expect.stringContaining('network') }]);
-  });
-
-  test('finds two machines that want one address', async () => {
-    const to = { ...ground.to, privateIp: '172.31.0.99' };
-    const machines = ['a', 'b'].map((name) => plannedWith(to, { name }));
-    const findings = await target.preflight(machines, signal);
-    expect(findings.filter(({ level }) => level === 'fail').map(({ message }) => message)).toEqual([
-      'a and b want it',
-    ]);
-  });
-
-  test('finds a right that is denied before it is needed', async () => {
-    const error = { status: 403, code: 'UnauthorizedOperation', message: 'You are not authorized.' };
-    ground.sandbox.faults.add({ service: 'ec2', action: 'RegisterImage', error });
-    const findings = await target.preflight([plannedWith(ground.to)], signal);
-    expect(findings.filter(({ level }) => level === 'fail')).toMatchObject([
-      { subject: 'right to ec2:RegisterImage', remedy: expect.stringContaining('Grant ec2:RegisterImage') },
-    ]);
-  });
-});
 
 function targetWith(options: JsonObject): Target {
   const parsed = ground.adapter.options.parse({ ...ground.options, ...options });
@@ -339,37 +297,12 @@ async function requestFor(
   return { machine, to: ground.to, artifacts };
 }
 
-async function uploadDisk(through: Target, context: FakeStepContext, disk = '0'): Promise<Artifact> {
-  const sink = await through.openUpload(requestOf(disk), context);
-  const numbers = Array.from({ length: sink.partCount }, (_, index) => index + 1);
-  for (const number of numbers) if (!sink.held.has(number)) await writePart(sink, number);
-  return sink.finish(numbers.map((number) => crc32(partOf(sink, number))));
+function uploadDisk(through: Target, context: FakeStepContext, disk = '0'): Promise<Artifact> {
+  return uploadAll(through, requestOf(disk), context, DISK);
 }
 
-type Sink = Awaited<ReturnType<Target['openUpload']>>;
-
-async function writePart(sink: Sink, number: number): Promise<void> {
-  const bytes = partOf(sink, number);
-  await sink.writePart({ number, bytes, crc32: crc32(bytes) }, AbortSignal.timeout(30_000));
-}
-
-function partOf({ partBytes }: Sink, number: number): Buffer {
-  return DISK.subarray((number - 1) * partBytes, number * partBytes);
-}
-
-async function untilDone<T>(step: () => Promise<StepOutcome<T>>): Promise<T> {
-  const deadline = performance.now() + 45_000;
-  for (;;) {
-    const outcome = await step();
-    if (outcome.kind === 'done') return outcome.value;
-    if (performance.now() > deadline) throw new Error(`still waiting: ${outcome.note}`);
-    await delay(Math.min(outcome.afterMs, 200));
-  }
-}
-
-async function removeAll({ run, signal }: FakeStepContext): Promise<void> {
-  for (const thing of await target.findTagged(run, signal)) await target.removeTagged(thing, run, signal);
-  expect(await target.findTagged(run, signal)).toEqual([]);
+function removeRun({ run }: FakeStepContext): Promise<void> {
+  return removeAll(target, run);
 }
 
 async function describeInstance(id: string): Promise<Instance> {

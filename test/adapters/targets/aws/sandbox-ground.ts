@@ -20,7 +20,7 @@ import { awsTarget } from '../../../../adapters/targets/aws/aws.ts';
 import type { Landing } from '../../../../src/domain/landing.ts';
 import { DEMO_BUCKET, seedDemo } from '../../../../src/sandbox/seed.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../../../src/sandbox/server.ts';
-import type { Holdings, RefusedPlan, TargetGround } from '../contract.ts';
+import type { Holdings, RefusedPlan, TargetGround } from '../ground.ts';
 
 export const REGION = 'eu-central-1';
 export const BUCKET = DEMO_BUCKET;

@@ -1,0 +1,36 @@
+/** What the contract stands on: a target that answers, and a client of its own that sees what the adapter made there. */
+import type { TargetAdapter } from '../../../src/domain/adapter.ts';
+import type { Container } from '../../../src/domain/image.ts';
+import type { JsonObject } from '../../../src/domain/json.ts';
+import type { Landing } from '../../../src/domain/landing.ts';
+import type { MachineTraits } from './machines.ts';
+
+/** How many of each kind of thing carry a run's tag, for example {snapshot: 2, image: 1}; kinds of none are left out. */
+export type Holdings = Readonly<Record<string, number>>;
+
+/** A wave that pre-flight must refuse: the good one, changed in one place. */
+export type RefusedPlan = {
+  name: string;
+  options?: JsonObject;
+  to?: JsonObject;
+  traits?: MachineTraits;
+  /** Matches the message of the finding that fails. */
+  message: RegExp;
+};
+
+export type TargetGround = AsyncDisposable & {
+  adapter: TargetAdapter;
+  /** A good target and a good place to land. Uploads must take at least three parts for 11 MiB. */
+  options: JsonObject;
+  to: JsonObject;
+  refused: readonly RefusedPlan[];
+  /** In which a disk of a few MiB is uploaded, and bytes in it that are no disk at all. */
+  container: Container;
+  holdings(run: string): Promise<Holdings>;
+  /** What one landing of a machine with two disks leaves at the target before and after its uploads were removed. */
+  landed: Holdings;
+  /** Things like ours without our tag; `stand` tells whether all of them are still there. */
+  plantStrangers(): Promise<{ stand(): Promise<boolean> }>;
+  /** Is the landing in service, as the ground sees it, with the groups or rules of `to`? */
+  isAdmitted(landing: Landing): Promise<boolean>;
+};
