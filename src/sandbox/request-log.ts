@@ -4,6 +4,8 @@ import type { FaultedService } from './faults.ts';
 export type RequestLog = {
   /** Requests of an action that arrived, whatever became of them. */
   received(service: FaultedService, action: string): number;
+  /** The same for every action that was asked for, by `service:action`. */
+  receivedByAction(): Readonly<Record<string, number>>;
   /** Those that were answered with a status below 400. */
   succeeded(service: FaultedService, action: string): number;
   /** How often each part of the uploads to this key was stored, by part number. */
@@ -31,6 +33,7 @@ export function createRequestLog(): WritableRequestLog {
   const parts = new Map<string, Map<number, number>>();
   return {
     received: (service, action) => received.get(`${service}:${action}`) ?? 0,
+    receivedByAction: () => Object.fromEntries(received),
     succeeded: (service, action) => succeeded.get(`${service}:${action}`) ?? 0,
     storedParts: (bucket, key) => parts.get(`${bucket}/${key}`) ?? new Map(),
     clear: () => {
