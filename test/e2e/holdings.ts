@@ -1,4 +1,4 @@
-/** All that stands at the target under a run's tag or below the run's prefix, asked with the vendor's own clients. */
+/** All that stands at the target, asked with the vendor's own clients. */
 import {
   DescribeImagesCommand,
   DescribeInstancesCommand,
@@ -9,14 +9,14 @@ import {
 import { ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { BUCKET, type Ground } from './ground.ts';
 
-/** Ids and keys. */
-export async function holdingsOf({ ec2, s3 }: Ground, run: string): Promise<string[]> {
-  const Filters = [{ Name: 'tag:landfall:run', Values: [run] }];
+/** Ids and keys: those under the run's tag or prefix, or everything. */
+export async function holdingsOf({ ec2, s3 }: Ground, run: string | null = null): Promise<string[]> {
+  const Filters = run === null ? [] : [{ Name: 'tag:landfall:run', Values: [run] }];
   const living = {
     Name: 'instance-state-name',
     Values: ['pending', 'running', 'shutting-down', 'stopping', 'stopped'],
   };
-  const inBucket = { Bucket: BUCKET, Prefix: `landfall/${run}/` };
+  const inBucket = { Bucket: BUCKET, Prefix: run === null ? '' : `landfall/${run}/` };
   const { Reservations = [] } = await ec2.send(
     new DescribeInstancesCommand({ Filters: [...Filters, living] }),
   );
