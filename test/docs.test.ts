@@ -16,7 +16,7 @@ const pages = await readPages(['README.md', 'docs/*.md']);
 const [architecture, operations, aws, wave] = ['architecture', 'operations', 'aws', 'wave'].map((name) =>
   pageAt(`docs/${name}.md`),
 ) as [Page, Page, Page, Page];
-const files = await Array.fromAsync(glob(['{src,adapters,test,tools,workflows}/**/*.*', '*.*']));
+const files = await listFiles(['{src,adapters,test,tools,workflows}/**/*.*', '*.*']);
 
 describe('every page', () => {
   test.each(pages.map((page) => [page.path, page] as const))('%s links to what is there', (path, page) => {
@@ -178,8 +178,14 @@ describe('docs/aws.md', async () => {
 });
 
 async function readPages(patterns: string[]): Promise<Page[]> {
-  const paths = (await Array.fromAsync(glob(patterns))).sort();
+  const paths = await listFiles(patterns);
   return Promise.all(paths.map(async (path) => ({ path, text: await readFile(path, 'utf8') })));
+}
+
+async function listFiles(patterns: string[]): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const path of glob(patterns)) paths.push(path);
+  return paths.sort();
 }
 
 function pageAt(path: string): Page {
