@@ -1,5 +1,5 @@
 /** The composition root: the one place that knows every room. Commands and tests ask it for what they need. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { sources, targets } from '../adapters/registry.ts';
@@ -53,22 +53,19 @@ export async function openWorkshop(config: Config): Promise<Workshop> {
 /** Opens state and queues at REDIS_URL, or at the Redis of the `up` that owns the home. Throws `redis-away`. */
 export async function openApp(config: Config, notice?: ConnectionNotice): Promise<App> {
   const url = config.redisUrl ?? (await embeddedRedisUrl(config.home));
-  const workshop = await openWorkshop(config);
-  const state = openState(url, notice);
-  const queues = openQueues(url);
+  await using stack = new AsyncDisposableStack();
+  const workshop = stack.use(await openWorkshop(config));
+  const state = stack.use(openState(url, notice));
+  const queues = stack.use(openQueues(url));
   const conductor = createConductor({ state, queues });
-  await mkdir(config.staging, { recursive: true });
+  const owned = stack.move();
   return {
     ...workshop,
     state,
     queues,
     conductor,
     runStep: createRunStep(workshop),
-    async [Symbol.asyncDispose]() {
-      await queues[Symbol.asyncDispose]();
-      await state[Symbol.asyncDispose]();
-      await workshop[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 

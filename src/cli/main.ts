@@ -6,6 +6,9 @@ import type { CommandContext } from './command-context.ts';
 import { createProgram } from './program.ts';
 import { createTerminal } from './terminal.ts';
 
+/** For output on its way through a pipe. */
+const LAST_WORDS_MS = 2_000;
+
 const terminal = createTerminal();
 const wantsJson = process.argv.includes('--json');
 const interruption = new AbortController();
@@ -32,6 +35,8 @@ try {
 } catch (thrown) {
   process.exitCode = report(thrown);
 }
+// The command is over: nothing that it forgot to close may keep the operator's shell waiting.
+setTimeout(() => process.exit(), LAST_WORDS_MS).unref();
 
 function report(thrown: unknown): number {
   if (thrown instanceof CommanderError) {
