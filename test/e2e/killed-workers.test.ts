@@ -8,7 +8,7 @@ import { BUCKET, type Ground, openGround } from './ground.ts';
 import { type GuestMachine, makeMachine } from './guest-machine.ts';
 import { differences, findLanded } from './landed-disks.ts';
 import { stepOf, untilRun, untilStep } from './run-records.ts';
-import { findUpload } from './uploads.ts';
+import { holdPartsAfter, untilHeld } from './uploads.ts';
 
 /** Another worker goes on within 20 s of a SIGKILL: lock 10 s, then at most two checks 5 s apart. */
 const TAKEOVER_MS = 20_000;
@@ -61,29 +61,23 @@ describe('a machine whose workers are killed', () => {
 
   test('in the middle of upload: another goes on within 20 s and sends no part that is held', async () => {
     const { faults, requests } = ground.sandbox;
-    const sent = (key: string) => requests.storedParts(BUCKET, key);
-    faults.add({ service: 's3', action: 'UploadPart', delayMs: 1_000, times: 100, skip: 12 });
+    const disk = { run, machine: 'web01', disk: '1' };
+    const held = 6;
+    holdPartsAfter(ground, held);
     const victim = await ground.worker('upload', '--concurrency', '1');
-    await untilStep(state, { run, machine: 'web01', step: 'upload/0', is: 'done' });
+    const { key } = await untilHeld(ground, { ...disk, count: held });
     await ground.worker('upload');
-    await until(() => requests.received('s3', 'UploadPart') > 12);
     const killedAt = await kill(victim);
     faults.clear();
 
-    const before = await findUpload(ground, { run, machine: 'web01', disk: '1' });
-    expect(before.held.length).toBeGreaterThan(0);
-    expect(before.held.length).toBeLessThan(NOISE_PARTS);
-    // The successor asks what is held before it sends: our own look was the last before it.
-    const looks = requests.received('s3', 'ListParts');
-    await until(() => requests.received('s3', 'ListParts') > looks);
-    const parts = sent(before.key).size;
-    await until(() => sent(before.key).size > parts);
+    const sent = () => requests.storedParts(BUCKET, key);
+    await until(() => sent().size > held);
     const takeoverMs = performance.now() - killedAt;
     console.log(`another worker sent a part ${(takeoverMs / 1000).toFixed(1)} s after the kill`);
     expect(takeoverMs).toBeLessThan(TAKEOVER_MS + TOLERANCE_MS);
 
     await untilStep(state, { run, machine: 'web01', step: 'upload/1', is: 'done' });
-    const counts = [...sent(before.key)].toSorted(([a], [b]) => a - b);
+    const counts = [...sent()].toSorted(([a], [b]) => a - b);
     expect(counts).toEqual(Array.from({ length: NOISE_PARTS }, (_none, index) => [index + 1, 1]));
   }, 60_000);
 
