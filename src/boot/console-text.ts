@@ -7,7 +7,8 @@ const CURSOR_MOVE = /(?:\u001b\[|\u009b)[0-9;]*[Hf]/g;
 const CONTROL_SEQUENCE = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]/g;
 /** OSC, DCS, APC, PM and SOS strings, ended by BEL or ST. */
 const CONTROL_STRING = /\u001b[\]P_^X][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
-const OTHER_ESCAPE = /\u001b[ -/]*[0-~]/g;
+/** Two characters or more, but none that begins a longer sequence. */
+const OTHER_ESCAPE = /\u001b(?:[ -/]+[0-~]|[0-Z\\-~])/g;
 /** A sequence that was cut at the end of what was read so far. */
 const CUT_ESCAPE = /\u001b(?:\[[0-?]*[ -/]*)?$/;
 /** What remains of C0 and C1 but tab and line feed. */

@@ -46,13 +46,14 @@ function isolation({ name }: GuestArguments): string[] {
 
 function machine({ firmware, cpus, memoryBytes, acceleration, onReboot }: GuestArguments): string[] {
   const accel = acceleration === 'kvm' ? 'kvm' : `tcg,thread=multi,tb-size=${TRANSLATION_MIB}`;
+  const processor = acceleration === 'kvm' ? 'host' : 'max';
   const flash = firmware === 'uefi' ? ',pflash0=uefi-code,pflash1=uefi-variables' : '';
   return [
-    ...['-machine', `q35${flash}`, '-accel', accel, '-cpu', acceleration === 'kvm' ? 'host' : 'max'],
-    ...['-smp', String(cpus), '-m', `${Math.ceil(memoryBytes / MIB)}M`, '-rtc', 'base=utc'],
-    // Only the first disk boots, as in a cloud; without it the firmware says so instead of trying the next.
+    // graphics=off makes SeaBIOS repeat its messages on the serial port ("No bootable device"), beside the screen.
+    ...['-machine', `q35,graphics=off${flash}`, '-accel', accel, '-cpu', processor, '-smp', String(cpus)],
+    ...['-m', `${Math.ceil(memoryBytes / MIB)}M`, '-rtc', 'base=utc', '-device', 'VGA,xres=1024,yres=768'],
+    // Only the first disk boots, as in a cloud; without one that boots the firmware says so instead of trying the next.
     ...['-boot', 'strict=on', '-action', `reboot=${onReboot === 'stop' ? 'shutdown' : 'reset'},panic=none`],
-    ...['-device', 'VGA'],
   ];
 }
 

@@ -83,7 +83,6 @@ export async function bootGuest(options: GuestOptions): Promise<Guest> {
   const uefiVariables = join(folder, 'uefi-variables.fd');
   if (options.firmware === 'uefi') await provideVariables(uefiVariables);
   await using rendezvous = await openRendezvous();
-  const log = await openConsoleLog(folder);
   const tool = await startTool({
     command: 'qemu-system-x86_64',
     args: guestArguments({
@@ -95,11 +94,13 @@ export async function bootGuest(options: GuestOptions): Promise<Guest> {
     }),
     limits: { addressSpaceBytes: options.memoryBytes + OVERHEAD_BYTES },
   });
+  let log: ConsoleLog | null = null;
   try {
+    log = await openConsoleLog(folder);
     return await meetGuest({ options, folder, rendezvous, log, tool });
   } catch (error) {
     const { stderr } = await tool.stop(0);
-    await log[Symbol.asyncDispose]();
+    await log?.[Symbol.asyncDispose]();
     if (options.signal?.aborted || stderr.trim() === '') throw error;
     throw notStarted(options.name, stderr);
   }

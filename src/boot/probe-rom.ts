@@ -1,8 +1,8 @@
 /**
  * The smallest guest that tells a working accelerator from one that only opens: a 64 KiB firmware that enters 64-bit
  * mode with paging, counts down from 2^26, halts until the timer's interrupt, and then ends QEMU with a known status.
- * A few instructions prove nothing: hosts without real virtualisation may run those one by one in an emulator, at a
- * millionth of the speed, where the countdown (0.03 s of a real processor, 0.2 s under TCG) does not end in a minute.
+ * A few instructions prove nothing: a host without real virtualisation may step through them in an emulator, where the
+ * countdown (0.03 s of a real processor, 0.2 s under TCG) was seen to take a minute.
  */
 
 const ROM_BYTES = 0x10000;

@@ -24,7 +24,8 @@ export async function openRendezvous(): Promise<Rendezvous> {
     await rm(folder, { recursive: true, force: true });
   };
   const listen = async (path: string): Promise<Listener> => {
-    const server = createServer();
+    // A QEMU that is killed before anyone reads from it resets its connection.
+    const server = createServer((socket) => void socket.on('error', () => undefined));
     servers.push(server);
     const connected = new Promise<Socket>((resolve) => server.once('connection', resolve));
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve));

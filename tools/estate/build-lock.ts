@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { resolve } from 'node:path';
+import { untilAborted } from '../../src/boot/until-aborted.ts';
 
 /** Waits until no other builder holds the folder. Disposing lets the next one in. */
 export async function lockFolder(folder: string, signal?: AbortSignal): Promise<AsyncDisposable> {
@@ -44,12 +45,12 @@ async function listen(server: Server, path: string): Promise<void> {
   await new Promise<void>((done, reject) => server.once('error', reject).listen(path, done));
 }
 
-/** The holder never answers: the connection ends when the lock does. */
+/** The holder never answers: the connection ends, in an error or not, when the lock does. */
 async function untilReleased(path: string, signal: AbortSignal | undefined): Promise<void> {
   const socket = connect(path);
   socket.on('error', () => undefined).resume();
   try {
-    await once(socket, 'close', signal === undefined ? {} : { signal });
+    await untilAborted(new Promise((done) => socket.on('close', done)), signal);
   } finally {
     socket.destroy();
   }

@@ -7,7 +7,7 @@ say() {
   echo "$*" >/dev/ttyS0
 }
 
-# Any key press of the power button's own input device is a press of the button.
+# The power button is an input device with one key.
 await_power_button() {
   for device in /sys/class/input/event*; do
     case "$(cat "$device/device/name")" in
@@ -45,16 +45,15 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 for module in $(cat /modules/order); do insmod "/modules/$module"; done
 
-case "$guest_kind" in
-  silent) while :; do sleep 3600; done ;;
-  panic) exit 1 ;;
-esac
+[ "$guest_kind" = panic ] && exit 1
+[ "$guest_kind" = silent ] && say() { :; }
+await_power_button &
+[ "$guest_kind" = silent ] && while :; do sleep 3600; done
 
 [ -d /sys/firmware/efi ] && firmware=UEFI || firmware=BIOS
 say
 say "$(uname -srm)"
 say "landfall-guest $guest_name booted ($firmware)"
-await_power_button &
 number=0
 for type in $(echo "$guest_disks" | tr , ' '); do
   show_disk "$number" "$type" || failed=yes
