@@ -1,7 +1,8 @@
 /** The embedded Redis: Debian's redis-server on a unix socket of its own, durable by append-only file, ended with its owner. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { lstat, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LandfallError } from '../domain/errors.ts';
 import { type RunningTool, startTool } from '../processes/child.ts';
@@ -18,8 +19,7 @@ export async function startRedisServer(options: {
   log: (message: string) => void;
 }): Promise<RedisServer> {
   await mkdir(options.folder, { recursive: true });
-  // Socket paths end at 108 bytes, so it cannot live under the home folder; mkdtemp keeps other users out.
-  const socketFolder = await mkdtemp(join(tmpdir(), 'landfall-redis-'));
+  const socketFolder = await makeSocketFolder(options.folder);
   const socket = join(socketFolder, 'redis.sock');
   const url = `unix:${socket}`;
   let isEnding = false;
@@ -51,6 +51,25 @@ export async function startRedisServer(options: {
     throw error;
   }
   return { url, pid: () => server.pid, [Symbol.asyncDispose]: stop };
+}
+
+/**
+ * Socket paths end at 108 bytes, so it cannot live beside the data. The same data has the same socket every time: who
+ * was connected when its owner was killed is connected again when the next one starts. Other users are kept out.
+ */
+async function makeSocketFolder(dataFolder: string): Promise<string> {
+  const name = createHash('sha256').update(resolve(dataFolder)).digest('hex').slice(0, 16);
+  const uid = process.getuid?.() ?? 0;
+  const folder = join(tmpdir(), `landfall-redis-${uid}-${name}`);
+  await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  const found = await lstat(folder);
+  if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) return folder;
+  throw new LandfallError({
+    code: 'conflict',
+    message: `Redis cannot have its socket in ${folder}: it is not a folder that only this user can enter. Remove it, or set TMPDIR to another folder.`,
+  });
 }
 
 function spawnServer({ folder, socket }: { folder: string; socket: string }): Promise<RunningTool> {

@@ -18,6 +18,7 @@ let ground: Ground;
 let machine: GuestMachine;
 let state: State;
 let run: string;
+let up: RunningTool;
 let follower: RunningTool;
 let key: string;
 
@@ -25,7 +26,7 @@ beforeAll(async () => {
   ground = await openGround();
   machine = await makeMachine(ground, { name: 'web01', noiseMib: NOISE_MIB });
   const wave = await ground.writeWave({ name: 'interrupted', machines: [machine.wave] });
-  await ground.up('--no-pools');
+  up = await ground.up('--no-pools');
   state = await ground.state();
   follower = await ground.start(['run', wave, '--json']);
   run = String(await vi.waitUntil(() => state.runs.ofWave('interrupted'), { timeout: 15_000 }));
@@ -34,6 +35,17 @@ beforeAll(async () => {
 afterAll(() => ground?.[Symbol.asyncDispose](), 60_000);
 
 const disk = () => ({ run, machine: 'web01', disk: '1' });
+
+describe('`landfall up`', () => {
+  test('may be killed with its Redis and started again: who was connected goes on by itself', async () => {
+    process.kill(up.pid, 'SIGKILL');
+    await up.exited;
+    await ground.up('--no-pools');
+    expect(await state.runs.get(run)).toMatchObject({ id: run, status: 'running' });
+    // So do the worker and the `run` of before: what follows is their work.
+    await untilStep(state, { run, machine: 'web01', step: 'convert', is: 'done' });
+  }, 60_000);
+});
 
 /** One upload that is interrupted time and again: the tests follow it. */
 describe('an upload', () => {
