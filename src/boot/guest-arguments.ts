@@ -3,6 +3,7 @@ import type { Firmware } from '../domain/machine.ts';
 import type { Acceleration } from './acceleration.ts';
 import type { GuestDisk } from './guest.ts';
 import { qemuDriver } from './overlay.ts';
+import { OVMF_CODE } from './uefi-firmware.ts';
 
 export type GuestArguments = {
   name: string;
@@ -18,9 +19,6 @@ export type GuestArguments = {
   qmpSocket: string;
   serialSocket: string;
 };
-
-export const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd';
-export const OVMF_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 
 const MIB = 1024 * 1024;
 /** Translated code; QEMU's default grows to 1 GiB a guest. */

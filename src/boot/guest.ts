@@ -5,7 +5,7 @@
  * owner (`await using`), also when the owner's process is killed. QEMU connects to sockets that wait for it and are
  * removed as soon as it did: nothing is polled, and nothing is left behind.
  */
-import { copyFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { LandfallError } from '../domain/errors.ts';
@@ -15,9 +15,10 @@ import { type RunningTool, startTool, type ToolResult } from '../processes/child
 import type { Acceleration } from './acceleration.ts';
 import { type ConsoleLog, openConsoleLog } from './console-log.ts';
 import { decodeConsole } from './console-text.ts';
-import { guestArguments, OVMF_VARIABLES } from './guest-arguments.ts';
+import { guestArguments } from './guest-arguments.ts';
 import { openQmp, type Qmp } from './qmp.ts';
 import { openRendezvous, type Rendezvous } from './rendezvous.ts';
+import { provideUefiVariables } from './uefi-firmware.ts';
 import { untilAborted } from './until-aborted.ts';
 
 export type GuestOptions = {
@@ -81,7 +82,7 @@ export async function bootGuest(options: GuestOptions): Promise<Guest> {
   const folder = resolve(options.folder);
   await mkdir(folder, { recursive: true });
   const uefiVariables = join(folder, 'uefi-variables.fd');
-  if (options.firmware === 'uefi') await provideVariables(uefiVariables);
+  if (options.firmware === 'uefi') await provideUefiVariables(uefiVariables);
   await using rendezvous = await openRendezvous();
   const tool = await startTool({
     command: 'qemu-system-x86_64',
@@ -155,26 +156,6 @@ async function meetGuest({ options, folder, rendezvous, log, tool }: Meeting): P
   };
 }
 
-/** Boot entries that the guest writes are kept from one boot to the next, as a cloud does. */
-async function provideVariables(path: string): Promise<void> {
-  try {
-    await readFile(path);
-    return;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  try {
-    await copyFile(OVMF_VARIABLES, `${path}.partial`);
-  } catch (cause) {
-    throw new LandfallError({
-      code: 'tool-missing',
-      message: `The UEFI firmware cannot be read from ${OVMF_VARIABLES}. Install it with \`apt-get install ovmf\`.`,
-      cause,
-    });
-  }
-  await rename(`${path}.partial`, path);
-}
-
 async function untilConnected(
   connected: Promise<Socket>,
   tool: RunningTool,
@@ -240,5 +221,11 @@ function notStarted(name: string, stderr: string): LandfallError {
 }
 
 function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1) || 'it said nothing';
+  return (
+    text
+      .trim()
+      .split('\n')
+      .at(-1)
+      ?.replace(/^LandfallError: /, '') || 'it said nothing'
+  );
 }

@@ -1,7 +1,7 @@
 /** A Linux kernel out of Debian's package, without installing it: works for any user. */
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { LandfallError } from '../../src/domain/errors.ts';
+import { asLandfallError, LandfallError } from '../../src/domain/errors.ts';
 import { runTool } from '../../src/processes/child.ts';
 import { provideFolder } from './cached-folder.ts';
 
@@ -44,7 +44,9 @@ async function downloadKernel({ folder, signal, log }: Download): Promise<string
     await fetchPackage(download, []);
   } catch (error) {
     signal?.throwIfAborted();
-    log(`the package lists of this machine do not lead to it (${String(error)}): fetching lists of our own`);
+    log(
+      `the package lists of this machine do not lead to it (${asLandfallError(error).message}): fetching lists of our own`,
+    );
     await fetchWithOwnLists(folder, download);
   }
   const names = await readdir(folder);
@@ -86,7 +88,7 @@ async function fetchWithOwnLists(folder: string, place: Place): Promise<void> {
     await fetchPackage(place, aptOptions);
   } catch (cause) {
     place.signal?.throwIfAborted();
-    throw unavailable(String(cause));
+    throw unavailable(asLandfallError(cause).message);
   } finally {
     await rm(lists, { recursive: true, force: true });
     await rm(join(folder, 'cache'), { recursive: true, force: true });

@@ -11,7 +11,6 @@ const PACKAGES = [
   'syslinux',
   'syslinux-common',
   'mtools',
-  'dosfstools',
   'grub-efi-amd64-bin',
   'grub-common',
   'fdisk',
