@@ -57,5 +57,12 @@ async function planAndStart(app: App, wave: Wave, { interrupted }: CommandContex
   };
   const plan = await planWave(wave, deps, interrupted);
   refuseFailedPlan(plan);
-  return startRun(plan, app);
+  try {
+    return await startRun(plan, app);
+  } catch (error) {
+    // Somebody started the same wave while this one was being planned: then there is a run to go on with.
+    const theirs = await findRunOfWave(app.state, wave.name);
+    if (theirs === null) throw error;
+    return theirs;
+  }
 }
