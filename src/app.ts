@@ -28,6 +28,8 @@ export type Workshop = AsyncDisposable & {
   loadWave(file: string): Promise<Wave>;
   /** The machines that a disk image or an appliance holds. */
   inspect(path: string, signal: AbortSignal): Promise<Machine[]>;
+  /** Puts the environment's values where a machine's plan says `${env:NAME}`. Throws `preflight-refused`. */
+  resolve(plan: WaveMachine): WaveMachine;
   openSource(wave: Wave): Source;
   openTarget(wave: Wave): Target;
 };
@@ -44,6 +46,7 @@ export async function openWorkshop(config: Config): Promise<Workshop> {
     evidence,
     loadWave: (file) => loadWave(file, { sources, targets }),
     inspect: inspectPath,
+    resolve: resolvePlan,
     openSource: (wave) => remember(adapters.sources, wave, () => createSource(wave, scratchFolder)),
     openTarget: (wave) => remember(adapters.targets, wave, () => createTarget(wave, scratchFolder)),
     [Symbol.asyncDispose]: () => rm(scratchFolder, { recursive: true, force: true }),
@@ -76,7 +79,7 @@ function createRunStep(workshop: Workshop): RunStep {
   return async ({ run, record, job, context }) => {
     const wave = remember(waves, run.id, () => run.wave);
     return runStep({
-      record: { ...record, plan: resolvedPlan(record.plan) },
+      record: { ...record, plan: resolvePlan(record.plan) },
       job,
       source: workshop.openSource(wave),
       target: workshop.openTarget(wave),
@@ -103,7 +106,7 @@ function resolved(options: JsonObject): JsonObject {
   return resolveEnvReferences(options, process.env) as JsonObject;
 }
 
-function resolvedPlan(plan: WaveMachine): WaveMachine {
+function resolvePlan(plan: WaveMachine): WaveMachine {
   return { ...plan, from: resolved(plan.from), to: resolved(plan.to) };
 }
 

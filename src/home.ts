@@ -18,7 +18,6 @@ export const homeFiles = (home: string) => ({
   note: join(home, 'up.json'),
   log: join(home, 'up.log'),
   redis: join(home, 'redis'),
-  scratch: join(home, 'scratch'),
 });
 
 /** flock(1) ends with this status when another process holds the lock. */
@@ -29,28 +28,42 @@ export async function lockHome(home: string): Promise<AsyncDisposable> {
   await mkdir(home, { recursive: true });
   const { lock } = homeFiles(home);
   // The holder lives as long as our end of its standard input: also a SIGKILL of this process frees the lock.
-  const holder = execa('flock', ['-n', '-E', String(LOCK_TAKEN), lock, 'sh', '-c', 'echo locked; exec cat'], {
+  // It waits a moment, because whoever asks `isHomeLocked` holds the lock for an instant.
+  const wait = ['-w', '1', '-E', String(LOCK_TAKEN)];
+  const holder = execa('flock', [...wait, lock, 'sh', '-c', 'echo locked; exec cat'], {
     stdin: 'pipe',
     reject: false,
     detached: true, // Ctrl-C in a terminal must reach us first.
   });
-  const isLocked = await Promise.race([
-    new Promise<boolean>((resolve) => holder.stdout.once('data', () => resolve(true))),
-    holder.then(() => false),
+  const failed = await Promise.race([
+    new Promise<null>((resolve) => holder.stdout.once('data', () => resolve(null))),
+    holder,
   ]);
-  if (!isLocked) {
-    const owner = await readUpNote(home);
-    throw new LandfallError({
-      code: 'conflict',
-      message: `Another \`landfall up\`${owner === null ? '' : ` (process ${owner.pid})`} owns ${home}. End it with \`landfall down\`, or set LANDFALL_HOME to another folder.`,
-    });
-  }
+  if (failed !== null)
+    throw failed.exitCode === LOCK_TAKEN ? await homeTaken(home) : lockBroken(lock, failed.message);
+  // What a killed owner left would send commands to a process and a Redis that are gone.
+  await rm(homeFiles(home).note, { force: true });
   return {
     async [Symbol.asyncDispose]() {
       holder.stdin.end();
       await holder;
     },
   };
+}
+
+async function homeTaken(home: string): Promise<LandfallError> {
+  const owner = await readUpNote(home);
+  return new LandfallError({
+    code: 'conflict',
+    message: `Another \`landfall up\`${owner === null ? '' : ` (process ${owner.pid})`} owns ${home}. End it with \`landfall down\`, or set LANDFALL_HOME to another folder.`,
+  });
+}
+
+function lockBroken(lock: string, detail: string | undefined): LandfallError {
+  return new LandfallError({
+    code: 'tool-failed',
+    message: `${lock} could not be locked with flock(1): ${detail ?? 'it said nothing'}. Is the package util-linux installed and the folder writable?`,
+  });
 }
 
 /** Does a live `up` own this home? Asks the lock, not the note. */

@@ -5,10 +5,11 @@ import type { App } from './app.ts';
 
 import type { Stage } from './domain/job.ts';
 import type { Log } from './log.ts';
-import { startPool } from './queue/pool.ts';
+import { type Pool, startPool } from './queue/pool.ts';
 import { startScheduler } from './queue/scheduler.ts';
 import { beat, endHeartbeat, HEARTBEAT_MS, type Heartbeat } from './state/heartbeats.ts';
 import { listenForStops } from './state/signals.ts';
+import { within } from './state/within.ts';
 
 export type PoolSize = { stage: Stage; concurrency: number };
 
@@ -35,17 +36,6 @@ export async function startWorkers(options: {
   const { state, queues, conductor, runStep } = app;
   const onError = throttled((error) => log('warn', `A worker could not reach Redis: ${error.message}`));
   await using stack = new AsyncDisposableStack();
-
-  const pools = await Promise.all(
-    options.pools.map((size) => startPool({ ...size, state, conductor, runStep, onError })),
-  );
-  for (const pool of pools) stack.use(pool);
-  stack.use(
-    await listenForStops(state.redis, (signal) => {
-      for (const pool of pools) pool.stop(signal);
-    }),
-  );
-  if (schedules) stack.use(await startScheduler({ state, queues, conductor, onError }));
   const { pid } = process;
   const heartbeat: Heartbeat = {
     id: randomUUID(),
@@ -56,6 +46,17 @@ export async function startWorkers(options: {
     schedules,
   };
   stack.use(await keepBeating(app, heartbeat));
+  if (schedules) stack.use(await startScheduler({ state, queues, conductor, onError }));
+  const pools: Pool[] = [];
+  stack.use(
+    await listenForStops(state.redis, (signal) => {
+      for (const pool of pools) pool.stop(signal);
+    }),
+  );
+  // Last on the stack, so first to end, and all at once: jobs are given back within two seconds.
+  stack.defer(async () => void (await Promise.all(pools.map((pool) => pool[Symbol.asyncDispose]()))));
+  const open = (size: PoolSize): Promise<Pool> => startPool({ ...size, state, conductor, runStep, onError });
+  for (const size of options.pools) pools.push(await open(size));
   const owned = stack.move();
   return { [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -67,10 +68,13 @@ async function keepBeating({ state }: App, heartbeat: Heartbeat): Promise<AsyncD
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
-      await endHeartbeat(state.redis, heartbeat.id);
+      await within(FAREWELL_MS, endHeartbeat(state.redis, heartbeat.id));
     },
   };
 }
+
+/** Without it the heartbeat ends by itself, after 15 s. */
+const FAREWELL_MS = 500;
 
 const QUIET_MS = 10_000;
 

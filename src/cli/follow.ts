@@ -73,7 +73,7 @@ function watchRun({ app: { state }, run: id }: { app: App; run: string }): { loo
   return {
     async look() {
       const run = await findRun(state, id);
-      const events = await state.events.read(id, lastEvent);
+      const events = await Array.fromAsync(state.events.readAll(id, lastEvent));
       lastEvent = events.at(-1)?.id ?? lastEvent;
       const named = events.flatMap((event) =>
         event.type === 'run' || event.machine === null ? [] : [event.machine],

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { ENVIRONMENT } from '../config.ts';
 import type { CommandContext } from './command-context.ts';
+import { addArchive } from './commands/archive.ts';
 import { addCancel } from './commands/cancel.ts';
 import { addCleanup } from './commands/cleanup.ts';
 import { addDiscard } from './commands/discard.ts';
@@ -53,6 +54,7 @@ export function createProgram(context: CommandContext): Command {
     addCancel,
     addDiscard,
     addCleanup,
+    addArchive,
     addInspect,
     addDoctor,
     addUp,

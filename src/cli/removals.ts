@@ -1,7 +1,15 @@
-/** What `discard` and `cleanup` removed and what they could not. */
+/** What `discard` and `cleanup` share: what they need, and what they say of what they removed. */
+import type { App } from '../app.ts';
 import { EXIT_FAILED } from '../domain/errors.ts';
-import type { Removal } from '../operations/discard.ts';
+import type { RunRecord } from '../domain/run-record.ts';
+import type { DiscardDeps, Removal } from '../operations/discard.ts';
 import type { CommandContext } from './command-context.ts';
+
+export function discardDeps(app: App, run: RunRecord, signal: AbortSignal): DiscardDeps {
+  const { state, conductor, config, resolve } = app;
+  const [source, target] = [app.openSource(run.wave), app.openTarget(run.wave)];
+  return { state, conductor, source, target, resolve, stagingFolder: config.staging, signal };
+}
 
 export function showRemovals(context: CommandContext, removals: readonly Removal[], json: boolean): void {
   const { terminal } = context;

@@ -3,7 +3,7 @@ import type { MachineCounts, RunRecord, RunStatus } from './run-record.ts';
 
 /** The little that a machine's decisions need to know of its run (at most 4 KB). */
 export type WaveView = {
-  /** May jobs be offered? False once the run was cancelled or archived. */
+  /** May jobs be offered? False once the run is archived. */
   isOpen: boolean;
   /** Tries of one step before it fails. */
   tries: number;

@@ -99,6 +99,8 @@ export function saveError(error: unknown): SavedError {
 /** Whatever was thrown, as a LandfallError: an unknown failure is `internal` and may be tried again. */
 export function asLandfallError(error: unknown): LandfallError {
   if (error instanceof LandfallError) return error;
+  // Something failed on the way out of a failure: the first failure is the one to tell.
+  if (error instanceof SuppressedError) return asLandfallError(error.suppressed);
   if (error instanceof Error && error.name === 'AbortError') {
     return new LandfallError({ code: 'cancelled', message: error.message, cause: error });
   }

@@ -93,7 +93,7 @@ export function markDiscarded(record: MachineRecord, now: number): MachineRecord
   return { ...record, ...NOTHING_MADE, status: 'discarded', endedAt: now };
 }
 
-const NOTHING_MADE = { images: {}, prepared: {}, artifacts: {}, landing: null } as const;
+const NOTHING_MADE = { images: {}, prepared: {}, artifacts: {}, landing: null, proof: null } as const;
 
 function restarted(record: MachineRecord): MachineRecord {
   return { ...record, status: 'waiting', error: null, endedAt: null, proof: null };

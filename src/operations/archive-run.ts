@@ -1,23 +1,37 @@
 /** Archives an ended run: its wave and its machines are free again, its jobs leave the queues; record and evidence stay. */
+import { LandfallError } from '../domain/errors.ts';
 import type { Job } from '../domain/job.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
+import type { RunRecord } from '../domain/run-record.ts';
 import type { Queues } from '../queue/queues.ts';
 import type { State } from '../state/state.ts';
+import { recordAction } from './operator.ts';
 
-export async function archiveRun(
-  id: string,
-  { state, queues }: { state: State; queues: Queues },
-): Promise<void> {
+/** Idempotent. Throws `conflict` while the run is running. */
+export async function archiveRun(id: string, deps: { state: State; queues: Queues }): Promise<void> {
+  const { state, queues } = deps;
   for (;;) {
     const run = await state.runs.get(id);
     if (run === null || run.archivedAt !== null) return;
+    const { waiting, moving } = await state.machines.counts(id);
+    if (waiting + moving > 0) throw stillRunning(run);
     const machines = await state.machines.all(id, run.machines);
+    // First, so that a crash in between leaves a run that can be archived again, not jobs that nobody removes.
+    await queues.remove(machines.flatMap(jobsEverMade));
     const archived = { ...run, archivedAt: await state.clock.now() };
     const identities = machines.map((record) => record.machine.identity);
     if (!(await state.runs.archive(archived, identities))) continue;
-    await queues.remove(machines.flatMap(jobsEverMade));
+    await recordAction(state, { run: id, machine: null, action: 'archive', reason: null });
     return;
   }
+}
+
+function stillRunning({ id }: RunRecord): LandfallError {
+  return new LandfallError({
+    code: 'conflict',
+    message: `Run ${id} is running. Let it end, or \`landfall cancel ${id}\` first.`,
+    context: { run: id },
+  });
 }
 
 function jobsEverMade(record: MachineRecord): Job[] {

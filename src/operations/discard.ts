@@ -6,14 +6,15 @@
 import { LandfallError, saveError } from '../domain/errors.ts';
 import { markDiscarded } from '../domain/machine-changes.ts';
 import { isAtRest, type MachineRecord } from '../domain/machine-record.ts';
-import type { LedgerEntry, Source, StepContext, TaggedThing, Target } from '../domain/ports.ts';
+import type { Source, TaggedThing, Target } from '../domain/ports.ts';
 import type { RunRecord } from '../domain/run-record.ts';
+import type { WaveMachine } from '../domain/wave.ts';
 import type { Conductor } from '../queue/conductor.ts';
-import { openCheckpoints } from '../state/checkpoints.ts';
-import { acquireLease } from '../state/lease.ts';
-import { openLedger, readLedger } from '../state/ledger.ts';
-import { openSlots } from '../state/slots.ts';
+import { openStepContext } from '../queue/step-context.ts';
+import { removeStaging } from '../stages/staging.ts';
+import type { Lease } from '../state/lease.ts';
 import type { State } from '../state/state.ts';
+import { holdMachine, holdSteps } from './hold-machine.ts';
 import { recordAction } from './operator.ts';
 
 export type DiscardDeps = {
@@ -21,27 +22,23 @@ export type DiscardDeps = {
   conductor: Conductor;
   source: Source;
   target: Target;
+  stagingFolder: string;
+  /** Puts the environment's values where a plan says `${env:NAME}`. */
+  resolve: (plan: WaveMachine) => WaveMachine;
   signal: AbortSignal;
 };
 
 export type Leftover = { machine: string | null; kind: string; detail: string };
 export type Removal = Leftover & { outcome: 'removed' | 'failed'; message: string | null };
 
-/** Takes back all that these machines made. Throws `conflict` while one of them moves. */
+/** Takes back all that these machines made. Throws `conflict` while one of them moves or is worked on. */
 export async function discardMachines(
   of: { run: RunRecord; machines: readonly MachineRecord[]; reason: string | null },
   deps: DiscardDeps,
 ): Promise<Removal[]> {
   refuseMoving(of.run, of.machines);
   const removals: Removal[] = [];
-  for (const record of of.machines) {
-    const removed = await discardMachine(record, deps);
-    removals.push(...removed);
-    if (removed.some((removal) => removal.outcome === 'failed')) continue;
-    const at = { run: of.run.id, machine: record.machine.name };
-    await deps.conductor.change(at, (current, _view, now) => markDiscarded(current, now));
-    await recordAction(deps.state, { ...at, action: 'discard', reason: of.reason });
-  }
+  for (const record of of.machines) removals.push(...(await discardMachine(record, of.reason, deps)));
   return removals;
 }
 
@@ -64,36 +61,44 @@ export async function cleanUpRun(run: RunRecord, deps: DiscardDeps): Promise<Rem
   return removals;
 }
 
-async function discardMachine(record: MachineRecord, deps: DiscardDeps): Promise<Removal[]> {
-  const { state, source, target, signal } = deps;
+async function discardMachine(
+  { run, machine: { name: machine } }: MachineRecord,
+  reason: string | null,
+  deps: DiscardDeps,
+): Promise<Removal[]> {
+  const { state, conductor, signal } = deps;
+  await using lease = await holdMachine(state, { run, machine });
+  // Under that lease nobody retries it: what is read now stays at rest.
+  const record = await state.machines.get(run, machine);
+  if (record === null || !isAtRest(record.status)) throw onTheMove(run, [machine]);
+  await using steps = await holdSteps(state, record, signal);
+  void steps;
+  const removals = await removeAll(record, { ...deps, lease });
+  if (removals.every((removal) => removal.outcome === 'removed')) {
+    await conductor.change({ run, machine }, (current, _view, now) => markDiscarded(current, now), lease);
+    await state.progress.clear(run, machine);
+    await recordAction(state, { run, machine, action: 'discard', reason });
+  }
+  return removals;
+}
+
+async function removeAll(record: MachineRecord, deps: DiscardDeps & { lease: Lease }): Promise<Removal[]> {
+  const { state, source, target, signal, lease, resolve, stagingFolder } = deps;
   const { run } = record;
   const machine = record.machine.name;
-  const reply = await acquireLease(state.redis, { run, machine, step: 'discard' });
-  if (reply.kind === 'taken') {
-    throw new LandfallError({
-      code: 'conflict',
-      message: `${machine} is being discarded by somebody else right now.`,
-    });
-  }
-  await using lease = reply.lease;
-  const context: StepContext = {
+  const context = openStepContext({
+    state,
     run,
     machine,
-    tags: { 'landfall:run': run, 'landfall:machine': machine },
+    step: 'discard',
+    lease,
     signal: AbortSignal.any([signal, lease.signal]),
-    clock: state.clock,
-    ledger: openLedger({ redis: state.redis, clock: state.clock, run, machine, lease }),
-    checkpoints: openCheckpoints({ redis: state.redis, run, machine, lease }),
-    slots: openSlots({ redis: state.redis, run, machine }),
-    log: (level, message, fields = {}) =>
-      void state.events
-        .append({ type: 'log', run, machine, step: 'discard', level, message, fields })
-        .catch(() => {}),
     report: () => {},
-  };
+  });
   const removals: Removal[] = [];
+  const entries = await context.ledger.entries();
   // Newest first: an instance before its image, an image before its snapshots.
-  for (const entry of (await openEntries(state, record)).reverse()) {
+  for (const entry of entries.filter(({ state: settled }) => settled !== 'discarded').reverse()) {
     const removal = { machine, kind: entry.thing, detail: JSON.stringify(entry.ref ?? {}) };
     const remove = async (): Promise<void> => {
       await target.discard(entry, context);
@@ -101,13 +106,9 @@ async function discardMachine(record: MachineRecord, deps: DiscardDeps): Promise
     };
     removals.push(await attempt(removal, remove));
   }
-  await source.release({ from: record.plan.from, machine: record.machine }, context);
+  await source.release({ from: resolve(record.plan).from, machine: record.machine }, context);
+  await removeStaging({ stagingFolder, record });
   return removals;
-}
-
-async function openEntries(state: State, record: MachineRecord): Promise<LedgerEntry[]> {
-  const entries = await readLedger(state.redis, record.run);
-  return entries.filter((entry) => entry.machine === record.machine.name && entry.state !== 'discarded');
 }
 
 async function attempt(leftover: Leftover, remove: () => Promise<void>): Promise<Removal> {
@@ -125,9 +126,12 @@ function isDebris(status: MachineRecord['status']): boolean {
 
 function refuseMoving(run: RunRecord, machines: readonly MachineRecord[]): void {
   const moving = machines.filter(({ status }) => !isAtRest(status)).map(({ machine }) => machine.name);
-  if (moving.length === 0) return;
-  throw new LandfallError({
+  if (moving.length > 0) throw onTheMove(run.id, moving);
+}
+
+function onTheMove(run: string, machines: readonly string[]): LandfallError {
+  return new LandfallError({
     code: 'conflict',
-    message: `${moving.join(', ')} of ${run.id} ${moving.length === 1 ? 'is' : 'are'} on the move. \`landfall cancel ${run.id}\` first.`,
+    message: `${machines.join(', ')} of ${run} ${machines.length === 1 ? 'is' : 'are'} on the move. \`landfall cancel ${run}\` first.`,
   });
 }

@@ -6,7 +6,7 @@ import type { State } from '../state/state.ts';
 
 /** Throws `not-found`. */
 export async function findRun(state: State, idOrWave: string): Promise<RunRecord> {
-  const run = (await state.runs.get(idOrWave)) ?? (await ofWave(state, idOrWave));
+  const run = (await state.runs.get(idOrWave)) ?? (await findRunOfWave(state, idOrWave));
   if (run !== null) return run;
   const known = (await state.runs.list()).slice(0, 5);
   throw new LandfallError({
@@ -30,7 +30,8 @@ export async function findMachines(
   return state.machines.all(run.id, machine === undefined ? run.machines : [machine]);
 }
 
-async function ofWave(state: State, wave: string): Promise<RunRecord | null> {
+/** The wave's unarchived run, if there is one. */
+export async function findRunOfWave(state: State, wave: string): Promise<RunRecord | null> {
   const id = await state.runs.ofWave(wave);
   return id === null ? null : state.runs.get(id);
 }

@@ -1,6 +1,5 @@
 /** What would happen: reads the machines of a wave from their source and asks source, target and this host whether all is well. */
-import type { LandfallError } from '../domain/errors.ts';
-import { asLandfallError, LandfallError as PlanError } from '../domain/errors.ts';
+import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import type { Machine } from '../domain/machine.ts';
 import type { Finding, PlannedMachine, Source, Target } from '../domain/ports.ts';
 import type { Wave, WaveMachine } from '../domain/wave.ts';
@@ -12,7 +11,13 @@ export type Plan = {
   findings: readonly Finding[];
 };
 
-export type PlanDeps = { source: Source; target: Target; stagingFolder: string };
+export type PlanDeps = {
+  source: Source;
+  target: Target;
+  stagingFolder: string;
+  /** Puts the environment's values where a plan says `${env:NAME}`; the plan itself keeps the references. */
+  resolve: (plan: WaveMachine) => WaveMachine;
+};
 
 /** Finds every problem it can instead of stopping at the first. */
 export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal): Promise<Plan> {
@@ -20,13 +25,17 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
   const findings: Finding[] = [];
   for (const planned of wave.machines) {
     try {
-      machines.push({ wave: planned, machine: await selectMachine(planned, deps.source, signal) });
+      machines.push({
+        wave: planned,
+        machine: await selectMachine(deps.resolve(planned), deps.source, signal),
+      });
     } catch (error) {
       signal.throwIfAborted();
       findings.push(unreadable(planned, asLandfallError(error)));
     }
   }
   const { target, stagingFolder } = deps;
+  const planned = machines.map(({ wave: plan, machine }) => ({ wave: deps.resolve(plan), machine }));
   findings.push(
     ...(await checkMachines({
       planned: machines,
@@ -35,18 +44,18 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
       machinesAtOnce: wave.limits.machines,
     })),
   );
-  findings.push(...(await target.preflight(machines, signal)));
+  findings.push(...(await target.preflight(planned, signal)));
   return { wave, machines, findings };
 }
 
-/** Throws `preflight-refused` with every failed finding, or the finding's own code where there is just one reason. */
+/** Throws `preflight-refused` with every failed finding. */
 export function refuseFailedPlan(plan: Plan): void {
   const failed = plan.findings.filter((finding) => finding.level === 'fail');
   if (failed.length === 0) return;
   const lines = failed.map(
     ({ subject, message, remedy }) => `  ${subject}: ${message}${remedy === null ? '' : ` ${remedy}`}`,
   );
-  throw new PlanError({
+  throw new LandfallError({
     code: 'preflight-refused',
     message: `Wave ${plan.wave.name} was not started, ${failed.length === 1 ? 'one check' : `${failed.length} checks`} failed:\n${lines.join('\n')}`,
     context: { findings: failed.length },
@@ -57,7 +66,7 @@ async function selectMachine(planned: WaveMachine, source: Source, signal: Abort
   const found = await source.machines(planned.from, signal);
   const [machine, ...others] = found;
   if (machine === undefined || others.length > 0) {
-    throw new PlanError({
+    throw new LandfallError({
       code: 'wave-invalid',
       message: `${planned.name} must select one machine, but its source holds ${found.length === 0 ? 'none' : found.map((each) => each.name).join(', ')}. Name one with \`from: { name: … }\`.`,
     });

@@ -1,39 +1,65 @@
 /** What operators do to machines of a run: retry and cancel. Idempotent; workers elsewhere hear of it. */
+import { LandfallError } from '../domain/errors.ts';
 import { cancelMachine, retryMachine } from '../domain/machine-changes.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
-import type { Conductor } from '../queue/conductor.ts';
+import type { Conductor, MachineRef } from '../queue/conductor.ts';
 import type { State } from '../state/state.ts';
+import { holdMachine } from './hold-machine.ts';
 import { recordAction } from './operator.ts';
 
 export type SteerDeps = { state: State; conductor: Conductor };
 
-/** Gives the machines that changed; those to which a retry does not apply (moving, landed) are left alone. */
+/**
+ * Gives the machines that changed; those to which a retry does not apply (moving, landed) are left alone. Throws
+ * `conflict` for an archived run and while somebody discards a machine.
+ */
 export async function retryMachines(
   of: { run: RunRecord; machines: readonly MachineRecord[]; reason: string | null },
   deps: SteerDeps,
 ): Promise<string[]> {
-  return steer({ ...of, action: 'retry' }, deps, (record) => retryMachine(record));
+  if (of.run.archivedAt !== null) throw archived(of.run);
+  const changed: string[] = [];
+  for (const { machine } of of.machines) {
+    const at = { run: of.run.id, machine: machine.name };
+    if (!(await retryOne(at, deps))) continue;
+    changed.push(machine.name);
+    await recordAction(deps.state, { ...at, action: 'retry', reason: of.reason });
+  }
+  return changed;
 }
 
+/** Waiting machines first: a slot that a moving one gives up must not start another that is about to be cancelled. */
 export async function cancelMachines(
   of: { run: RunRecord; machines: readonly MachineRecord[]; reason: string | null },
   deps: SteerDeps,
 ): Promise<string[]> {
-  return steer({ ...of, action: 'cancel' }, deps, (record, now) => cancelMachine(record, now));
-}
-
-async function steer(
-  of: { run: RunRecord; machines: readonly MachineRecord[]; reason: string | null; action: string },
-  { state, conductor }: SteerDeps,
-  change: (record: MachineRecord, now: number) => MachineRecord | null,
-): Promise<string[]> {
+  const machines = of.machines.toSorted(
+    (a, b) => Number(b.status === 'waiting') - Number(a.status === 'waiting'),
+  );
   const changed: string[] = [];
-  for (const { machine } of of.machines) {
+  for (const { machine } of machines) {
     const at = { run: of.run.id, machine: machine.name };
-    if ((await conductor.change(at, (record, _view, now) => change(record, now))) === null) continue;
+    if ((await deps.conductor.change(at, (record, _view, now) => cancelMachine(record, now))) === null)
+      continue;
     changed.push(machine.name);
-    await recordAction(state, { ...at, action: of.action, reason: of.reason });
+    await recordAction(deps.state, { ...at, action: 'cancel', reason: of.reason });
   }
   return changed;
+}
+
+async function retryOne({ run, machine }: MachineRef, { state, conductor }: SteerDeps): Promise<boolean> {
+  // Nobody may discard it meanwhile.
+  await using lease = await holdMachine(state, { run, machine });
+  if ((await conductor.change({ run, machine }, retryMachine, lease)) === null) return false;
+  await state.progress.clear(run, machine);
+  return true;
+}
+
+function archived(run: RunRecord): LandfallError {
+  return new LandfallError({
+    code: 'conflict',
+    message: `Run ${run.id} is archived: its machines may belong to another run by now. Run the wave again: \`landfall run ${run.wave.file}\`.`,
+    context: { run: run.id },
+  });
 }

@@ -20,7 +20,14 @@ export type ToolOptions = {
 
 export type ToolLimits = { addressSpaceBytes?: number; cpuSeconds?: number };
 
-export type ToolResult = { exitCode: number; stdout: string; stderr: string };
+export type ToolResult = {
+  /** -1 when a signal ended it. */
+  exitCode: number;
+  /** For example SIGKILL: an operator, or the kernel out of memory. */
+  endedBy: string | null;
+  stdout: string;
+  stderr: string;
+};
 
 /** A child that goes on while its owner works. Disposing ends it and waits until it is gone. */
 export type RunningTool = AsyncDisposable & {
@@ -43,7 +50,8 @@ export async function runTool(options: ToolOptions): Promise<ToolResult> {
     const said = result.stderr.trim() || result.stdout.trim() || 'it said nothing';
     throw new LandfallError({
       code: 'tool-failed',
-      message: `${options.command} ended with status ${result.exitCode}: ${lastLines(said, 3)}`,
+      message: `${options.command} ended ${result.endedBy === null ? `with status ${result.exitCode}` : `by ${result.endedBy}`}: ${lastLines(said, 3)}`,
+      retryable: result.endedBy !== null,
       context: { command: options.command, exitCode: result.exitCode },
     });
   }
@@ -66,8 +74,13 @@ export async function startTool(options: ToolOptions): Promise<RunningTool> {
   const stdout = keepTail(child.stdout);
   const stderr = keepTail(child.stderr);
   const exited = finish(child, options.command).then(
-    ({ exitCode }): ToolResult => ({ exitCode, stdout: stdout(), stderr: stderr() }),
-    (error: unknown): ToolResult => ({ exitCode: -1, stdout: stdout(), stderr: String(error) }),
+    (result): ToolResult => ({ ...result, stdout: stdout(), stderr: stderr() }),
+    (error: unknown): ToolResult => ({
+      exitCode: -1,
+      endedBy: null,
+      stdout: stdout(),
+      stderr: String(error),
+    }),
   );
   const { pid } = child;
   if (pid === undefined) throw toolMissing(options.command, (await exited).stderr);
@@ -109,6 +122,8 @@ const EXECA_OPTIONS = {
   maxBuffer: MAX_OUTPUT_BYTES,
   stripFinalNewline: true,
   forceKillAfterDelay: STOP_GRACE_MS,
+  // Ctrl-C in a terminal reaches us, not our children: we decide when they end.
+  detached: true,
 } as const;
 
 type Child = ResultPromise<typeof EXECA_OPTIONS>;
@@ -124,9 +139,14 @@ async function finish(child: Child, command: string): Promise<ToolResult> {
   }
   // setpriv answers 127 when the command cannot be found.
   if (result.exitCode === 127 || (result.exitCode === undefined && result.code === 'ENOENT')) {
-    throw toolMissing(command, result.stderr);
+    throw toolMissing(command, result.stderr ?? '');
   }
-  return { exitCode: result.exitCode ?? -1, stdout: result.stdout ?? '', stderr: result.stderr ?? '' };
+  return {
+    exitCode: result.exitCode ?? -1,
+    endedBy: result.signal ?? null,
+    stdout: result.stdout ?? '',
+    stderr: result.stderr ?? '',
+  };
 }
 
 function keepTail(stream: Readable): () => string {

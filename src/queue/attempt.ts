@@ -9,13 +9,11 @@ import { beginStep, currentStep, failStep, finishStep } from '../domain/machine-
 import type { MachineRecord, StepOutput } from '../domain/machine-record.ts';
 import type { StepContext, StepOutcome } from '../domain/ports.ts';
 import type { RunRecord } from '../domain/run-record.ts';
-import { openCheckpoints } from '../state/checkpoints.ts';
 import { acquireLease, type Lease } from '../state/lease.ts';
-import { openLedger } from '../state/ledger.ts';
-import { openSlots } from '../state/slots.ts';
 import type { State } from '../state/state.ts';
 import type { Conductor } from './conductor.ts';
 import { createProgressReporter } from './progress-reporter.ts';
+import { openStepContext } from './step-context.ts';
 
 /** What a stage does; the composition root gives it source, target and evidence. */
 export type RunStep = (work: {
@@ -68,59 +66,58 @@ type Attempt = { run: RunRecord; job: Job; lease: Lease; signal: AbortSignal; st
 
 async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<AttemptEnd> {
   const { state, conductor, runStep } = deps;
-  const { run, job, lease, signal, stop } = attempt;
-  await conductor.change(job, (record, _view, now) => beginStep(record, job, now));
+  const { run, job, lease, signal } = attempt;
+  await conductor.change(job, (record, _view, now) => beginStep(record, job, now), lease);
   const record = await state.machines.get(job.run, job.machine);
   if (record === null || currentStep(record, job) === null) return { kind: 'ended' };
   const progress = createProgressReporter(state, job);
-  const context = openContext({ state, job, lease, signal, report: progress.report });
+  const { machine } = job;
+  const step = stepKey(job);
+  const context = openStepContext({
+    state,
+    run: run.id,
+    machine,
+    step,
+    lease,
+    signal,
+    report: progress.report,
+  });
   try {
     const outcome = await runStep({ run, record, job, context });
     if (outcome.kind === 'wait') progress.note(outcome.note);
-    await progress.flush();
+    progress.flush();
     if (outcome.kind === 'wait') return { kind: 'later', afterMs: outcome.afterMs };
-    await conductor.change(job, (now, _view, at) => finishStep(now, { job, output: outcome.value, now: at }));
+    lease.signal.throwIfAborted();
+    const output = outcome.value;
+    await conductor.change(job, (before, _view, now) => finishStep(before, { job, output, now }), lease);
     return { kind: 'ended' };
   } catch (thrown) {
-    if (stop.aborted && (stop.reason as AbortReason) === 'stop') return { kind: 'ended' };
-    if (stop.aborted) return { kind: 'later', afterMs: 1 };
-    const error = described(asLandfallError(thrown), job);
-    if (lease.signal.aborted || error.code === 'lease-lost')
-      return { kind: 'later', afterMs: LEASE_POLL_FLOOR_MS };
-    await conductor.change(job, (now, view, at) => failStep(now, { job, error, now: at, tries: view.tries }));
-    return { kind: 'ended' };
+    return await endFailedAttempt(deps, attempt, thrown);
   } finally {
     progress.stop();
   }
 }
 
-function openContext(open: {
-  state: State;
-  job: Job;
-  lease: Lease;
-  signal: AbortSignal;
-  report: StepContext['report'];
-}): StepContext {
-  const { state, job, lease, signal, report } = open;
-  const { redis, clock } = state;
-  const { run, machine } = job;
-  return {
-    run,
-    machine,
-    tags: { 'landfall:run': run, 'landfall:machine': machine },
-    signal,
-    clock,
-    report,
-    ledger: openLedger({ redis, clock, run, machine, lease }),
-    checkpoints: openCheckpoints({ redis, run, machine, lease }),
-    slots: openSlots({ redis, run, machine }),
-    log(level, message, fields = {}) {
-      // Lines are for eyes: a Redis that is away must not stop the data path.
-      void state.events
-        .append({ type: 'log', run, machine, step: stepKey(job), level, message, fields })
-        .catch(() => {});
-    },
-  };
+async function endFailedAttempt(deps: AttemptDeps, attempt: Attempt, thrown: unknown): Promise<AttemptEnd> {
+  const { job, lease, stop } = attempt;
+  if (stop.aborted) return await endStoppedAttempt(deps, job, stop.reason as AbortReason);
+  const error = described(asLandfallError(thrown), job);
+  if (lease.signal.aborted || error.code === 'lease-lost')
+    return { kind: 'later', afterMs: LEASE_POLL_FLOOR_MS };
+  await deps.conductor.change(
+    job,
+    (before, view, now) => failStep(before, { job, error, now, tries: view.tries }),
+    lease,
+  );
+  return { kind: 'ended' };
+}
+
+/** A stop signal may come late, after an operator's retry: only the record says whether this job is still wanted. */
+async function endStoppedAttempt({ state }: AttemptDeps, job: Job, reason: AbortReason): Promise<AttemptEnd> {
+  if (reason === 'shutdown') return { kind: 'later', afterMs: 1 };
+  const record = await state.machines.get(job.run, job.machine);
+  const isWanted = record !== null && currentStep(record, job) !== null;
+  return isWanted ? { kind: 'later', afterMs: 1 } : { kind: 'ended' };
 }
 
 /** Names machine and step where a failure came from code that does not know them. */

@@ -10,19 +10,25 @@ import { eventsBetween } from '../domain/events.ts';
 import { startMachine } from '../domain/machine-changes.ts';
 import { isAtRest, type MachineRecord } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
+import { type Lease, leaseLost } from '../state/lease.ts';
 import { publishStop } from '../state/signals.ts';
-import { releaseSlots } from '../state/slots.ts';
+import { sweepSlots } from '../state/slots.ts';
 import type { State } from '../state/state.ts';
 import type { Queues } from './queues.ts';
 
 /** A pure change of a record; null: it does not apply any more. */
 export type MachineChange = (record: MachineRecord, view: WaveView, now: number) => MachineRecord | null;
 
+export type MachineRef = { run: string; machine: string };
+
 export type Conductor = {
-  /** Applies a change and everything that follows from it. null: it did not apply. Throws `not-found`, `machine-busy`. */
-  change(of: { run: string; machine: string }, change: MachineChange): Promise<MachineRecord | null>;
+  /**
+   * Applies a change and everything that follows from it. null: it did not apply. With a lease the commit is refused once
+   * somebody else holds it. Throws `not-found`, `machine-busy`, `lease-lost`.
+   */
+  change(of: MachineRef, change: MachineChange, lease?: Lease): Promise<MachineRecord | null>;
   /** Looks at a machine and offers the jobs that its record wants. */
-  look(of: { run: string; machine: string }): Promise<Advance | null>;
+  look(of: MachineRef): Promise<Advance | null>;
   /** Looks at a run as a whole: starts waiting machines while slots are free, and settles its status. */
   advanceRun(run: string): Promise<RunRecord>;
 };
@@ -40,18 +46,15 @@ export function createConductor({ state, queues }: { state: State; queues: Queue
     });
   };
 
-  const offer = async (
-    of: { run: string; machine: string },
-    advance: Advance,
-    now: number,
-  ): Promise<void> => {
+  const offer = async (of: MachineRef, advance: Advance, now: number): Promise<void> => {
     await queues.add(advance.jobs);
     if (advance.wakeAt !== null) await queues.wakeAt({ ...of, at: advance.wakeAt, now });
   };
 
   const commitChange = async (
-    of: { run: string; machine: string },
+    of: MachineRef,
     change: MachineChange,
+    lease: Lease | null = null,
   ): Promise<{ before: MachineRecord; after: Advance; isChanged: boolean } | null> => {
     const run = await readRun(of.run);
     for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
@@ -67,11 +70,9 @@ export function createConductor({ state, queues }: { state: State; queues: Queue
         return { before, after, isChanged: false };
       }
       const events = eventsBetween(before, after.record);
-      const reply = await state.machines.commit({
-        record: after.record,
-        events,
-        limit: run.wave.limits.machines,
-      });
+      const limit = run.wave.limits.machines;
+      const reply = await state.machines.commit({ record: after.record, events, limit, lease });
+      if (reply.kind === 'stale') throw leaseLost(lease?.key ?? '');
       if (reply.kind === 'full') return null;
       if (reply.kind === 'claimed') throw machineBusy(of, reply.by);
       if (reply.kind === 'conflict') continue;
@@ -86,14 +87,14 @@ export function createConductor({ state, queues }: { state: State; queues: Queue
   };
 
   const settleMachine = async (
-    of: { run: string; machine: string },
+    of: MachineRef,
     before: MachineRecord,
     after: MachineRecord,
   ): Promise<void> => {
     if (before.status === after.status) return;
     if (isAtRest(after.status)) {
       await publishStop(state.redis, { type: 'stop', run: of.run, machine: of.machine });
-      await releaseSlots(state.redis, of);
+      await sweepSlots(state.redis);
     }
     await advanceRun(of.run);
   };
@@ -102,14 +103,11 @@ export function createConductor({ state, queues }: { state: State; queues: Queue
     for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
       const run = await readRun(id);
       const next = advanceWave(run, await state.machines.counts(id), await state.clock.now());
-      if (next.machinesToWake > 0) {
-        const started = await startWaiting(id, next.machinesToWake);
-        if (started > 0) continue;
-      }
+      if (next.machinesToWake > 0 && (await startWaiting(id, next.machinesToWake)) > 0) continue;
       if (next.record.status === run.status) return run;
       if (!(await state.runs.commit(next.record))) continue;
       await state.events.append({ type: 'run', run: id, status: next.record.status });
-      return next.record;
+      // The counts may have changed between reading and committing: look again until they agree.
     }
     throw new LandfallError({
       code: 'internal',
@@ -128,8 +126,8 @@ export function createConductor({ state, queues }: { state: State; queues: Queue
   };
 
   return {
-    async change(of, change) {
-      const result = await commitChange(of, change);
+    async change(of, change, lease) {
+      const result = await commitChange(of, change, lease);
       if (result === null) return null;
       await settleMachine(of, result.before, result.after.record);
       return result.after.record;
@@ -148,14 +146,14 @@ function isSame(a: MachineRecord, b: MachineRecord): boolean {
   return a === b || JSON.stringify(a) === JSON.stringify(b);
 }
 
-function machineNotFound(of: { run: string; machine: string }): LandfallError {
+function machineNotFound(of: MachineRef): LandfallError {
   return new LandfallError({
     code: 'not-found',
     message: `Run ${of.run} has no machine ${of.machine}. \`landfall status ${of.run}\` lists its machines.`,
   });
 }
 
-function machineBusy(of: { run: string; machine: string }, by: string): LandfallError {
+function machineBusy(of: MachineRef, by: string): LandfallError {
   return new LandfallError({
     code: 'machine-busy',
     message: `${of.machine} of run ${of.run} belongs to the live run ${by} by now. Let that run end, or cancel or discard it.`,

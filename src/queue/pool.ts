@@ -2,10 +2,11 @@
  * A worker pool serves one stage's queue. Closing gives running jobs back within two seconds: their signals abort, they
  * leave what is durable, and the next worker goes on at once.
  */
-import { DelayedError, Worker } from 'bullmq';
+import { type Job as BullJob, DelayedError, Worker } from 'bullmq';
 import { type Job, jobId, queueName, type Stage } from '../domain/job.ts';
 import { PREFIX } from '../state/keys.ts';
 import type { StopSignal } from '../state/signals.ts';
+import { within } from '../state/within.ts';
 import { type AbortReason, type AttemptDeps, attemptStep } from './attempt.ts';
 import { queueConnection } from './queues.ts';
 
@@ -14,6 +15,7 @@ export const LOCK_MS = 10_000;
 const STALLED_CHECK_MS = 5_000;
 /** Counts over the job's whole life; the record owns tries. A job that stalls this often fails, and the reconciler replaces it. */
 const MAX_STALLED = 20;
+const CLOSE_MS = 1_500;
 
 export type Pool = AsyncDisposable & {
   stage: Stage;
@@ -33,17 +35,28 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
   // Keyed by token: after a long outage a second run of a job can start while its first still lives.
   const running = new Map<string, { job: Job; controller: AbortController }>();
 
+  let isClosing = false;
+
+  const giveBack = async (
+    bullJob: BullJob<Job>,
+    token: string | undefined,
+    afterMs: number,
+  ): Promise<never> => {
+    await bullJob.moveToDelayed(Date.now() + afterMs, token);
+    throw new DelayedError();
+  };
+
   const worker = new Worker<Job>(
     queueName(stage, null),
     async (bullJob, token) => {
+      // Fetched while the worker was closing: nobody would abort it any more.
+      if (isClosing) return await giveBack(bullJob, token, 1);
       const key = `${jobId(bullJob.data)} ${token}`;
       const controller = new AbortController();
       running.set(key, { job: bullJob.data, controller });
       try {
         const end = await attemptStep(options, { job: bullJob.data, signal: controller.signal });
-        if (end.kind === 'ended') return;
-        await bullJob.moveToDelayed(Date.now() + end.afterMs, token);
-        throw new DelayedError();
+        if (end.kind === 'later') await giveBack(bullJob, token, end.afterMs);
       } finally {
         running.delete(key);
       }
@@ -68,9 +81,11 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
     concurrency,
     stop: ({ run, machine }) => abort((job) => job.run === run && job.machine === machine, 'stop'),
     async [Symbol.asyncDispose]() {
+      isClosing = true;
       const closed = worker.close();
       abort(() => true, 'shutdown');
-      await closed;
+      // No longer, where Redis is away or an attempt does not heed its signal: lock and lease run out by themselves.
+      await within(CLOSE_MS, closed);
     },
   };
 }

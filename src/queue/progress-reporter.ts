@@ -10,7 +10,8 @@ export type ProgressReporter = {
   report(progress: Progress): void;
   /** Says what a step waits for, beside the bytes that were reported last. */
   note(note: string): void;
-  flush(): Promise<void>;
+  /** Sends what is left, without waiting for it. */
+  flush(): void;
   stop(): void;
 };
 
@@ -53,7 +54,7 @@ export function createProgressReporter(state: State, job: Job): ProgressReporter
     note(note) {
       newest = { ...last, note };
     },
-    flush: send,
+    flush: () => void send().catch(() => {}),
     stop: () => clearInterval(timer),
   };
 }

@@ -10,7 +10,8 @@ import { type RedisUrl, redisOptions } from '../state/redis.ts';
 /** Every process that fires timers serves this queue; its jobs only say "look at this machine again". */
 export const WAKE_QUEUE = 'wake';
 
-export type WakeUp = { run: string; machine: string };
+/** Says when a machine was to be looked at (ms since the epoch, Redis's clock). */
+export type WakeUp = { run: string; machine: string; at: number };
 
 export type Queues = AsyncDisposable & {
   /** Adds jobs; those whose id exists are left as they are. */
@@ -19,11 +20,8 @@ export type Queues = AsyncDisposable & {
   look(job: Job): Promise<'missing' | 'live' | 'ended'>;
   remove(jobs: readonly Job[]): Promise<void>;
   /** Looks at a machine again at `at` (ms since the epoch). */
-  wakeAt(wakeUp: WakeUp & { at: number; now: number }): Promise<void>;
-  counts(): Promise<Record<Stage, QueueCounts>>;
+  wakeAt(wakeUp: WakeUp & { now: number }): Promise<void>;
 };
-
-export type QueueCounts = { waiting: number; active: number; delayed: number };
 
 /** One MULTI of this many jobs keeps Redis responsive (facts: 10,000 at once stalls it for 2 s). */
 const BATCH = 50;
@@ -75,18 +73,6 @@ export function openQueues(url: RedisUrl): Queues {
         { run, machine },
         { jobId: id, delay, removeOnComplete: true, removeOnFail: true },
       );
-    },
-
-    async counts() {
-      const entries = STAGES.map(async (stage) => {
-        const {
-          waiting = 0,
-          active = 0,
-          delayed = 0,
-        } = await stages[stage].getJobCounts('waiting', 'active', 'delayed');
-        return [stage, { waiting, active, delayed }] as const;
-      });
-      return Object.fromEntries(await Promise.all(entries)) as Record<Stage, QueueCounts>;
     },
 
     async [Symbol.asyncDispose]() {

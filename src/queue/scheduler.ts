@@ -1,12 +1,15 @@
 /** Timers and the reconciler: what brings a run to its end even when events were lost. Several may run; all they do is idempotent. */
-import { Worker } from 'bullmq';
+import { DelayedError, Worker } from 'bullmq';
 import { replaceLostJob } from '../domain/machine-changes.ts';
 import { PREFIX } from '../state/keys.ts';
+import { sweepSlots } from '../state/slots.ts';
 import type { State } from '../state/state.ts';
+import { within } from '../state/within.ts';
 import type { Conductor } from './conductor.ts';
 import { type Queues, queueConnection, WAKE_QUEUE, type WakeUp } from './queues.ts';
 
 const RECONCILE_MS = 30_000;
+const CLOSE_MS = 1_500;
 
 export type SchedulerOptions = {
   state: State;
@@ -17,39 +20,61 @@ export type SchedulerOptions = {
 };
 
 export async function startScheduler(options: SchedulerOptions): Promise<AsyncDisposable> {
-  const { state, conductor, onError, reconcileEveryMs = RECONCILE_MS } = options;
-  const timers = new Worker<WakeUp>(WAKE_QUEUE, async ({ data }) => void (await conductor.look(data)), {
-    connection: queueConnection(state.url),
-    prefix: PREFIX,
-    concurrency: 10,
-  });
-  timers.on('error', onError);
+  const { onError, reconcileEveryMs = RECONCILE_MS } = options;
+  const stopping = new AbortController();
+  const timers = startTimers(options);
   await timers.waitUntilReady();
 
-  let round: Promise<void> = reconcileAll(options).catch(onError);
+  const reconcile = (): Promise<void> => reconcileAll(options, stopping.signal).catch(onError);
+  let round = reconcile();
   const interval = setInterval(() => {
-    round = round.then(() => reconcileAll(options)).catch(onError);
+    round = round.then(reconcile);
   }, reconcileEveryMs);
 
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(interval);
-      await Promise.all([timers.close(), round]);
+      stopping.abort();
+      await within(CLOSE_MS, Promise.all([timers.close(), round]));
     },
   };
 }
 
-async function reconcileAll(options: SchedulerOptions): Promise<void> {
-  for (const id of await options.state.runs.list()) {
-    const run = await options.state.runs.get(id);
-    if (run === null || run.archivedAt !== null || run.status !== 'running') continue;
-    await options.conductor.advanceRun(id);
-    for (const machine of run.machines) await reconcileMachine(options, { run: id, machine });
+/** BullMQ delays by the adding host's clock, the record by Redis's: a timer that fires early waits for the rest. */
+function startTimers({ state, conductor, onError }: SchedulerOptions): Worker<WakeUp> {
+  const timers = new Worker<WakeUp>(
+    WAKE_QUEUE,
+    async (job, token) => {
+      const earlyByMs = job.data.at - (await state.clock.now());
+      if (earlyByMs > 0) {
+        await job.moveToDelayed(Date.now() + earlyByMs, token);
+        throw new DelayedError();
+      }
+      await conductor.look(job.data);
+    },
+    { connection: queueConnection(state.url), prefix: PREFIX, concurrency: 10 },
+  );
+  timers.on('error', onError);
+  return timers;
+}
+
+/** Goes by the counts, not by the run's status: they are what the commits keep. */
+async function reconcileAll(options: SchedulerOptions, signal: AbortSignal): Promise<void> {
+  const { state, conductor } = options;
+  await sweepSlots(state.redis);
+  for (const id of await state.runs.unarchived()) {
+    const { waiting, moving } = await state.machines.counts(id);
+    if (waiting + moving === 0) continue;
+    const run = await conductor.advanceRun(id);
+    for (const machine of run.machines) {
+      if (signal.aborted) return;
+      await reconcileMachine(options, { run: id, machine });
+    }
   }
 }
 
 /** Looking offers every wanted job; one that ended in BullMQ but not in the record is replaced by its next try. */
-export async function reconcileMachine(
+async function reconcileMachine(
   { queues, conductor }: Pick<SchedulerOptions, 'queues' | 'conductor'>,
   of: { run: string; machine: string },
 ): Promise<void> {

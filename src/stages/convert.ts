@@ -4,12 +4,12 @@
  */
 
 import { fingerprintFile } from '../blocks/file-fingerprint.ts';
+import { formatBytes } from '../domain/byte-size.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Container, Image, Prepared } from '../domain/image.ts';
 import type { StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome } from '../domain/ports.ts';
 import { convertImage, measureImage } from '../images/qemu-img.ts';
-import { formatBytes } from './byte-size.ts';
 import { isSourceFault, type SourceWatch, watchSource } from './source-watch.ts';
 import { clearStaged, discardStaged, findStaged, keepStaged } from './staged-file.ts';
 import { convertedFolder } from './staging.ts';

@@ -1,10 +1,10 @@
 /** What `plan` can tell from the machines and the target's declared limits, before anything moves. */
 import { stat } from 'node:fs/promises';
+import { formatBytes } from '../domain/byte-size.ts';
 import { asLandfallError } from '../domain/errors.ts';
 import type { Container } from '../domain/image.ts';
 import type { Disk, Machine } from '../domain/machine.ts';
 import type { Finding, PlannedMachine, Target } from '../domain/ports.ts';
-import { formatBytes } from './byte-size.ts';
 import { freeBytes, spaceFor } from './staging-space.ts';
 
 type PlannedTarget = Pick<Target, 'capabilities' | 'containerFor'>;

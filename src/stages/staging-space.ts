@@ -1,9 +1,9 @@
 /** Is there room in staging for what is about to be written? Asked before, because a full disk hurts everyone on it. */
 import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { formatBytes } from '../domain/byte-size.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Image, QemuFormat } from '../domain/image.ts';
-import { formatBytes } from './byte-size.ts';
 
 /** Bytes that can still be written in a folder, or in the nearest one above it that exists. */
 export async function freeBytes(folder: string): Promise<number> {

@@ -5,11 +5,11 @@
 import { createHash } from 'node:crypto';
 import { combineCrc32, crc32ToHex } from '../blocks/crc32.ts';
 import { type FileParts, openFileParts, type PartDigest } from '../blocks/file-parts.ts';
+import { formatBytes } from '../domain/byte-size.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Artifact, Digest } from '../domain/landing.ts';
 import type { StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome, UploadSink } from '../domain/ports.ts';
-import { formatBytes } from './byte-size.ts';
 import { guardFile } from './file-guard.ts';
 import { findHeldParts } from './held-parts.ts';
 import { openPartDigests, type PartDigests } from './part-digests.ts';

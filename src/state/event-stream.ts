@@ -10,8 +10,8 @@ const PAGE = 500;
 
 export interface EventStream {
   append(event: RunEvent): Promise<void>;
-  /** Events after `id` (from the start: "0"), oldest first, one page at most. */
-  read(run: string, afterId: string): Promise<StoredEvent[]>;
+  /** Events after `id` (from the start: "0"), oldest first, up to now. */
+  readAll(run: string, afterId: string): AsyncIterable<StoredEvent>;
 }
 
 export function createEventStream(redis: Redis): EventStream {
@@ -28,14 +28,24 @@ export function createEventStream(redis: Redis): EventStream {
       );
     },
 
-    async read(run, afterId) {
-      const from = afterId === '0' ? '-' : `(${afterId}`;
-      const entries = await redis.xrange(keys.events(run), from, '+', 'COUNT', PAGE);
-      return entries.map(([id, fields]) => ({
-        ...(JSON.parse(fields[1] ?? '{}') as RunEvent),
-        id,
-        at: Number(id.split('-')[0]),
-      }));
+    async *readAll(run, afterId) {
+      let last = afterId;
+      for (;;) {
+        const page = await readPage(redis, run, last);
+        yield* page;
+        last = page.at(-1)?.id ?? last;
+        if (page.length < PAGE) return;
+      }
     },
   };
+}
+
+async function readPage(redis: Redis, run: string, afterId: string): Promise<StoredEvent[]> {
+  const from = afterId === '0' ? '-' : `(${afterId}`;
+  const entries = await redis.xrange(keys.events(run), from, '+', 'COUNT', PAGE);
+  return entries.map(([id, fields]) => ({
+    ...(JSON.parse(fields[1] ?? '{}') as RunEvent),
+    id,
+    at: Number(id.split('-')[0]),
+  }));
 }

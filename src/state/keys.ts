@@ -17,8 +17,10 @@ export const keys = {
   worker: (id: string) => `${PREFIX}:worker:${id}`,
   /** Pub/sub channel of signals to workers. */
   signals: `${PREFIX}:signals`,
-  /** Hash: holder → owner. */
+  /** Hash: JSON of [run, machine, holder] → 1. */
   slots: (name: string) => `${PREFIX}:slots:${name}`,
+  /** Set of the names of slots that were ever claimed. */
+  slotNames: `${PREFIX}:slot-names`,
   lease: (of: { run: string; machine: string; step: string }) =>
     `${PREFIX}:lease:${of.run}:${encodeURIComponent(of.machine)}:${of.step}`,
   /** Hash {version, json}. */
@@ -33,12 +35,10 @@ export const keys = {
   events: (id: string) => `${run(id)}:events`,
   /** Hash: `machine step` → progress. */
   progress: (id: string) => `${run(id)}:progress`,
-  /** Hash: `machine thing generation` → entry. */
-  ledger: (id: string) => `${run(id)}:ledger`,
-  /** Hash: `machine thing` → newest generation. */
-  ledgerHeads: (id: string) => `${run(id)}:ledger-heads`,
+  /** Hash: `thing generation` → entry. */
+  ledger: (id: string, machine: string) => `${run(id)}:ledger:${encodeURIComponent(machine)}`,
+  /** Hash: thing → newest generation. */
+  ledgerHeads: (id: string, machine: string) => `${run(id)}:ledger-heads:${encodeURIComponent(machine)}`,
   /** Hash: key → value. */
   checkpoints: (id: string, machine: string) => `${run(id)}:checkpoints:${encodeURIComponent(machine)}`,
-  /** Set of `name holder` that a machine holds. */
-  slotsOf: (id: string, machine: string) => `${run(id)}:slots:${encodeURIComponent(machine)}`,
 } as const;

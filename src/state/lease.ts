@@ -9,18 +9,23 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { LandfallError } from '../domain/errors.ts';
 import { keys } from './keys.ts';
+import { within } from './within.ts';
 
 /** As long as BullMQ's lock: a killed worker's step goes on elsewhere when both have run out. */
 export const LEASE_MS = 10_000;
 const RENEW_EVERY_MS = 2_500;
 const SAFETY_MS = 1_500;
+const RELEASE_MS = 500;
 
 export type LeaseOf = { run: string; machine: string; step: string };
 
 export type Lease = AsyncDisposable & {
   key: string;
-  /** Fencing token: grows with every lease that is given. */
-  token: number;
+  /**
+   * Fencing token, `NUMBER-OWNER`: no two leases ever have the same, even where Redis lost its last second and counts
+   * from there again.
+   */
+  token: string;
   /** Aborts when the lease may be lost. */
   signal: AbortSignal;
 };
@@ -31,8 +36,8 @@ export async function acquireLease(redis: Redis, of: LeaseOf): Promise<LeaseRepl
   const key = keys.lease(of);
   const owner = randomUUID();
   const askedAt = performance.now();
-  const reply = (await redis.eval(ACQUIRE, 2, key, keys.fence, owner, LEASE_MS)) as number;
-  if (reply < 0) return { kind: 'taken', freeInMs: -reply };
+  const reply = (await redis.eval(ACQUIRE, 2, key, keys.fence, owner, LEASE_MS)) as number | string;
+  if (typeof reply === 'number') return { kind: 'taken', freeInMs: reply };
   return { kind: 'held', lease: holdLease({ redis, key, token: reply, since: askedAt }) };
 }
 
@@ -47,7 +52,7 @@ export function leaseLost(key: string): LandfallError {
   });
 }
 
-function holdLease(held: { redis: Redis; key: string; token: number; since: number }): Lease {
+function holdLease(held: { redis: Redis; key: string; token: string; since: number }): Lease {
   const { redis, key, token } = held;
   const controller = new AbortController();
   let expiresAt = held.since + LEASE_MS;
@@ -71,16 +76,17 @@ function holdLease(held: { redis: Redis; key: string; token: number; since: numb
     async [Symbol.asyncDispose]() {
       clearInterval(renewal);
       clearInterval(watch);
-      if (!controller.signal.aborted) await redis.eval(RELEASE, 1, key, token);
+      // Where Redis is away the lease ends by itself.
+      if (!controller.signal.aborted) await within(RELEASE_MS, redis.eval(RELEASE, 1, key, token));
     },
   };
 }
 
 const ACQUIRE = `
 local left = redis.call('PTTL', KEYS[1])
-if left > 0 then return -left end
-local token = redis.call('INCR', KEYS[2])
-redis.call('HSET', KEYS[1], 'token', token, 'owner', ARGV[1])
+if left > 0 then return left end
+local token = redis.call('INCR', KEYS[2]) .. '-' .. ARGV[1]
+redis.call('HSET', KEYS[1], 'token', token)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return token
 `;

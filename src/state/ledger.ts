@@ -15,25 +15,22 @@ export function openLedger(open: {
   const { redis, clock, run, machine, lease } = open;
 
   const newest = async (thing: string): Promise<LedgerEntry | null> => {
-    const generation = await redis.hget(keys.ledgerHeads(run), headField(machine, thing));
+    const generation = await redis.hget(keys.ledgerHeads(run, machine), thing);
     if (generation === null) return null;
-    const json = await redis.hget(
-      keys.ledger(run),
-      entryField({ machine, thing, generation: Number(generation) }),
-    );
+    const json = await redis.hget(keys.ledger(run, machine), `${thing} ${generation}`);
     return json === null ? null : (JSON.parse(json) as LedgerEntry);
   };
 
   const write = async (entry: LedgerEntry): Promise<LedgerEntry> => {
+    lease.signal.throwIfAborted();
     const reply = await redis.eval(
       WRITE,
       3,
       lease.key,
-      keys.ledger(run),
-      keys.ledgerHeads(run),
+      keys.ledger(run, machine),
+      keys.ledgerHeads(run, machine),
       lease.token,
-      entryField(entry),
-      headField(machine, entry.thing),
+      entry.thing,
       entry.generation,
       JSON.stringify(entry),
     );
@@ -43,7 +40,6 @@ export function openLedger(open: {
 
   return {
     async intend(thing) {
-      lease.signal.throwIfAborted();
       const last = await newest(thing);
       if (last !== null && (last.state === 'intended' || last.state === 'done')) return last;
       const generation = (last?.generation ?? 0) + 1;
@@ -67,13 +63,18 @@ export function openLedger(open: {
         at: await clock.now(),
       });
     },
-    entries: async () => (await readLedger(redis, run)).filter((entry) => entry.machine === machine),
+    entries: () => readLedger(redis, { run, machine }),
   };
 }
 
-/** All entries of a run, oldest first. */
-export async function readLedger(redis: Redis, run: string): Promise<LedgerEntry[]> {
-  const entries = (await redis.hvals(keys.ledger(run))).map((json) => JSON.parse(json) as LedgerEntry);
+/** All entries of a machine, oldest first. */
+export async function readLedger(
+  redis: Redis,
+  { run, machine }: { run: string; machine: string },
+): Promise<LedgerEntry[]> {
+  const entries = (await redis.hvals(keys.ledger(run, machine))).map(
+    (json) => JSON.parse(json) as LedgerEntry,
+  );
   return entries.sort((a, b) => a.at - b.at || a.thing.localeCompare(b.thing) || a.generation - b.generation);
 }
 
@@ -82,16 +83,11 @@ export function tokenOf(of: { run: string; machine: string; thing: string; gener
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 
+/** The head never goes back: settling an older generation again must not bring its successor's token back to life. */
 const WRITE = `${FENCE}
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[5])
-redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
+redis.call('HSET', KEYS[2], ARGV[2] .. ' ' .. ARGV[3], ARGV[4])
+if tonumber(ARGV[3]) > tonumber(redis.call('HGET', KEYS[3], ARGV[2]) or '0') then
+  redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+end
 return 'written'
 `;
-
-function headField(machine: string, thing: string): string {
-  return `${machine} ${thing}`;
-}
-
-function entryField(entry: { machine: string; thing: string; generation: number }): string {
-  return `${entry.machine} ${entry.thing} ${entry.generation}`;
-}

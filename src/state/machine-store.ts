@@ -9,6 +9,7 @@ import { MACHINE_STATUSES, type MachineRecord, type MachineStatus } from '../dom
 import type { MachineCounts } from '../domain/run-record.ts';
 import { EVENTS_KEPT } from './event-stream.ts';
 import { keys } from './keys.ts';
+import type { Lease } from './lease.ts';
 
 export type CommitResult =
   | { kind: 'committed' }
@@ -17,7 +18,9 @@ export type CommitResult =
   /** The run already moves as many machines as its limit allows. */
   | { kind: 'full' }
   /** Another live run took this source machine meanwhile. */
-  | { kind: 'claimed'; by: string };
+  | { kind: 'claimed'; by: string }
+  /** The lease under which this outcome was made is not held any more. */
+  | { kind: 'stale' };
 
 export type Commit = {
   /** `version` is the one that was read; the commit stores the next. */
@@ -25,6 +28,8 @@ export type Commit = {
   events: readonly RunEvent[];
   /** Machines on the move at once. */
   limit: number;
+  /** The lease of the attempt whose outcome this is; null for what operators and timers change. */
+  lease: Pick<Lease, 'key' | 'token'> | null;
 };
 
 export interface MachineStore {
@@ -52,17 +57,18 @@ export function createMachineStore(redis: Redis): MachineStore {
       });
     },
 
-    async commit({ record, events, limit }) {
+    async commit({ record, events, limit, lease }) {
       const { run, version, status, position, machine } = record;
       const next = { ...record, version: version + 1 };
       const reply = (await redis.eval(
         COMMIT,
-        5,
+        6,
         keys.machine(run, machine.name),
         keys.counts(run),
         keys.waiting(run),
         keys.events(run),
         keys.claims,
+        lease?.key ?? keys.machine(run, machine.name),
         version,
         next.version,
         JSON.stringify(next),
@@ -73,10 +79,11 @@ export function createMachineStore(redis: Redis): MachineStore {
         run,
         limit,
         EVENTS_KEPT,
+        lease?.token ?? '',
         ...events.map((event) => JSON.stringify(event)),
       )) as string;
       if (reply.startsWith('claimed ')) return { kind: 'claimed', by: reply.slice('claimed '.length) };
-      return { kind: reply as 'committed' | 'conflict' | 'full' };
+      return { kind: reply as 'committed' | 'conflict' | 'full' | 'stale' };
     },
 
     async counts(run) {
@@ -95,13 +102,13 @@ export function createMachineStore(redis: Redis): MachineStore {
 const COMMIT = `
 local version, status = unpack(redis.call('HMGET', KEYS[1], 'version', 'status'))
 local name, after, identity, run = ARGV[5], ARGV[4], ARGV[7], ARGV[8]
+if ARGV[11] ~= '' and redis.call('HGET', KEYS[6], 'token') ~= ARGV[11] then return 'stale' end
 if version ~= ARGV[1] then return 'conflict' end
 if status ~= after then
   if after == 'moving' and tonumber(redis.call('HGET', KEYS[2], 'moving') or '0') >= tonumber(ARGV[9]) then
     return 'full'
   end
-  local gave_up = status == 'cancelled' or status == 'discarded'
-  if after == 'waiting' and gave_up then
+  if after == 'waiting' then
     local holder = redis.call('HGET', KEYS[5], identity)
     if holder and holder ~= run then return 'claimed ' .. holder end
     redis.call('HSET', KEYS[5], identity, run)
@@ -114,7 +121,7 @@ if status ~= after then
   if after == 'waiting' then redis.call('ZADD', KEYS[3], ARGV[6], name) else redis.call('ZREM', KEYS[3], name) end
 end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'status', after, 'json', ARGV[3])
-for i = 11, #ARGV do redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[10], '*', 'event', ARGV[i]) end
+for i = 12, #ARGV do redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[10], '*', 'event', ARGV[i]) end
 return 'committed'
 `;
 

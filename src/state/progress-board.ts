@@ -15,12 +15,20 @@ export type StepProgress = Progress & {
 export interface ProgressBoard {
   write(run: string, progress: StepProgress): Promise<void>;
   read(run: string): Promise<StepProgress[]>;
+  /** Forgets a machine's steps: they begin anew. */
+  clear(run: string, machine: string): Promise<void>;
 }
 
 export function createProgressBoard(redis: Redis): ProgressBoard {
   return {
     async write(run, progress) {
       await redis.hset(keys.progress(run), `${progress.machine} ${progress.step}`, JSON.stringify(progress));
+    },
+    async clear(run, machine) {
+      const stale = (await redis.hkeys(keys.progress(run))).filter((field) =>
+        field.startsWith(`${machine} `),
+      );
+      if (stale.length > 0) await redis.hdel(keys.progress(run), ...stale);
     },
     async read(run) {
       return (await redis.hvals(keys.progress(run))).map((json) => JSON.parse(json) as StepProgress);

@@ -16,9 +16,11 @@ export interface RunStore {
   ofWave(name: string): Promise<string | null>;
   /** Ids, newest first. */
   list(): Promise<string[]>;
+  /** Ids of the runs that are not archived. */
+  unarchived(): Promise<string[]>;
   /** Compare-and-set on `version`; false: read again and decide again. */
   commit(run: RunRecord): Promise<boolean>;
-  /** Gives up the wave's name and the claims, and commits. false: read again and decide again. */
+  /** Gives up the wave's name and the claims, and commits. false: a machine is not at rest, or read again and decide again. */
   archive(run: RunRecord, identities: readonly string[]): Promise<boolean>;
 }
 
@@ -61,6 +63,7 @@ export function createRunStore(redis: Redis): RunStore {
 
     ofWave: (name) => redis.hget(keys.waves, name),
     list: () => redis.zrange(keys.runs, '0', '-1', 'REV'),
+    unarchived: () => redis.hvals(keys.waves),
 
     async commit(run) {
       const next = { ...run, version: run.version + 1 };
@@ -79,10 +82,11 @@ export function createRunStore(redis: Redis): RunStore {
       const next = { ...run, version: run.version + 1 };
       const reply = await redis.eval(
         ARCHIVE,
-        3,
+        4,
         keys.run(run.id),
         keys.waves,
         keys.claims,
+        keys.counts(run.id),
         run.version,
         next.version,
         JSON.stringify(next),
@@ -127,6 +131,9 @@ return 1
 
 const ARCHIVE = `
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+for _, live in ipairs(redis.call('HMGET', KEYS[4], 'waiting', 'moving')) do
+  if live and tonumber(live) > 0 then return 0 end
+end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'json', ARGV[3])
 if redis.call('HGET', KEYS[2], ARGV[5]) == ARGV[4] then redis.call('HDEL', KEYS[2], ARGV[5]) end
 for i = 6, #ARGV do
@@ -148,7 +155,7 @@ function refuse(run: RunRecord, [verdict, ...details]: string[]): void {
   for (let i = 0; i < details.length; i += 2) held.push(`${details[i]} (in run ${details[i + 1]})`);
   throw new LandfallError({
     code: 'machine-busy',
-    message: `Wave ${run.wave.name} was not started: ${held.join(', ')} already belong${held.length === 1 ? 's' : ''} to a live run. Let that run end, cancel it or discard it, then try again.`,
+    message: `Wave ${run.wave.name} was not started: ${held.join(', ')} already belong${held.length === 1 ? 's' : ''} to a live run. When that run has ended, \`landfall archive\` lets go of its machines; while it is running, cancel it first.`,
     context: { machine: details[0] ?? '', run: details[1] ?? '' },
   });
 }

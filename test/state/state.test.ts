@@ -6,7 +6,7 @@ import { keys } from '../../src/state/keys.ts';
 import { acquireLease, type Lease } from '../../src/state/lease.ts';
 import { openLedger, readLedger } from '../../src/state/ledger.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
-import { openSlots, releaseSlots } from '../../src/state/slots.ts';
+import { openSlots, sweepSlots } from '../../src/state/slots.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
 import { startTestRedis } from '../fakes/redis.ts';
@@ -86,10 +86,14 @@ describe('a commit', () => {
   test('of a stale version changes nothing', async () => {
     const [record] = await createRun('r1', ['a']);
     if (record === undefined) throw new Error('no record');
-    expect(await state.machines.commit({ record: moved(record), events: [], limit: 10 })).toEqual({
+    expect(
+      await state.machines.commit({ record: moved(record), events: [], limit: 10, lease: null }),
+    ).toEqual({
       kind: 'committed',
     });
-    expect(await state.machines.commit({ record: moved(record), events: [], limit: 10 })).toEqual({
+    expect(
+      await state.machines.commit({ record: moved(record), events: [], limit: 10, lease: null }),
+    ).toEqual({
       kind: 'conflict',
     });
     expect(await state.machines.counts('r1')).toMatchObject({ waiting: 0, moving: 1 });
@@ -100,7 +104,9 @@ describe('a commit', () => {
     const names = Array.from({ length: 20 }, (_none, i) => `m${i}`);
     const records = await createRun('r1', names, 3);
     const replies = await Promise.all(
-      records.map((record) => state.machines.commit({ record: moved(record), events: [], limit: 3 })),
+      records.map((record) =>
+        state.machines.commit({ record: moved(record), events: [], limit: 3, lease: null }),
+      ),
     );
     expect(replies.filter((reply) => reply.kind === 'committed')).toHaveLength(3);
     expect(replies.filter((reply) => reply.kind === 'full')).toHaveLength(17);
@@ -111,11 +117,11 @@ describe('a commit', () => {
     const [record] = await createRun('r1', ['a']);
     if (record === undefined) throw new Error('no record');
     const event = { type: 'run', run: 'r1', status: 'running' } as const;
-    await state.machines.commit({ record: moved(record), events: [event, event], limit: 10 });
-    await state.machines.commit({ record: moved(record), events: [event], limit: 10 });
-    const events = await state.events.read('r1', '0');
+    await state.machines.commit({ record: moved(record), events: [event, event], limit: 10, lease: null });
+    await state.machines.commit({ record: moved(record), events: [event], limit: 10, lease: null });
+    const events = await Array.fromAsync(state.events.readAll('r1', '0'));
     expect(events.map((each) => each.type)).toEqual(['run', 'run']);
-    expect(await state.events.read('r1', events[1]?.id ?? '')).toEqual([]);
+    expect(await Array.fromAsync(state.events.readAll('r1', events[1]?.id ?? ''))).toEqual([]);
   });
 
   test('of a cancelled machine frees it for another run; its retry is refused while that run lives', async () => {
@@ -123,11 +129,11 @@ describe('a commit', () => {
     if (record === undefined) throw new Error('no record');
     const cancelled = cancelMachine(record, 2);
     if (cancelled === null) throw new Error('not cancelled');
-    await state.machines.commit({ record: cancelled, events: [], limit: 10 });
+    await state.machines.commit({ record: cancelled, events: [], limit: 10, lease: null });
     await createRun('r2', ['a']);
     const retried = retryMachine(await readRecord('r1', 'a'));
     if (retried === null) throw new Error('not retried');
-    expect(await state.machines.commit({ record: retried, events: [], limit: 10 })).toEqual({
+    expect(await state.machines.commit({ record: retried, events: [], limit: 10, lease: null })).toEqual({
       kind: 'claimed',
       by: 'r2',
     });
@@ -141,7 +147,7 @@ describe('a lease', () => {
     expect(second).toMatchObject({ kind: 'taken' });
     await first[Symbol.asyncDispose]();
     const third = await takeLease('upload/0');
-    expect(third.token).toBeGreaterThan(first.token);
+    expect(third.token).not.toBe(first.token);
     await third[Symbol.asyncDispose]();
   });
 
@@ -159,9 +165,9 @@ describe('a lease', () => {
     await expect(ledger.intend('image')).rejects.toMatchObject({ code: 'lease-lost' });
     const checkpoints = openCheckpoints({ redis: state.redis, run: 'r', machine: 'm', lease: stale });
     await expect(checkpoints.set('upload/0', 1)).rejects.toMatchObject({ code: 'lease-lost' });
-    expect(await readLedger(state.redis, 'r')).toEqual([]);
+    expect(await readLedger(state.redis, { run: 'r', machine: 'm' })).toEqual([]);
     await stale[Symbol.asyncDispose]();
-    expect(await state.redis.hget(next.key, 'token')).toBe(String(next.token)); // not released by the stale one
+    expect(await state.redis.hget(next.key, 'token')).toBe(next.token); // not released by the stale one
     await next[Symbol.asyncDispose]();
   });
 
@@ -192,17 +198,56 @@ describe('the ledger', () => {
   });
 });
 
+describe('the ledger’s newest generation', () => {
+  test('stays the newest when an older one is settled again', async () => {
+    await using lease = await takeLease('import');
+    const ledger = openLedger({ redis: state.redis, clock: state.clock, run: 'r', machine: 'm', lease });
+    const first = await ledger.settle(await ledger.intend('image'), 'failed');
+    const second = await ledger.settle(await ledger.intend('image'), 'done');
+    await ledger.settle(second, 'discarded');
+    await ledger.settle(first, 'discarded');
+    const third = await ledger.intend('image');
+    expect(third.generation).toBe(3);
+    expect(new Set([first.token, second.token, third.token]).size).toBe(3);
+  });
+});
+
+describe('a fenced commit', () => {
+  test('is refused once another attempt holds the lease', async () => {
+    const [record] = await createRun('r1', ['a']);
+    if (record === undefined) throw new Error('no record');
+    const stale = await takeLease('import');
+    await state.redis.del(stale.key);
+    await using next = await takeLease('import');
+    const commit = { record: moved(record), events: [], limit: 10 };
+    expect(await state.machines.commit({ ...commit, lease: stale })).toEqual({ kind: 'stale' });
+    expect(await state.machines.commit({ ...commit, lease: next })).toEqual({ kind: 'committed' });
+    await stale[Symbol.asyncDispose]();
+  });
+});
+
 describe('slots', () => {
-  test('are capped across machines, idempotent per holder, and given back', async () => {
-    const a = openSlots({ redis: state.redis, run: 'r', machine: 'a' });
-    const b = openSlots({ redis: state.redis, run: 'r', machine: 'b' });
+  test('are capped across machines, idempotent per holder, and given back when their machine is no longer on the move', async () => {
+    const records = await createRun('r1', ['a', 'b', 'c']);
+    for (const record of records.slice(0, 2)) {
+      await state.machines.commit({ record: moved(record), events: [], limit: 10, lease: null });
+    }
+    await using lease = await takeLease('import');
+    const slotsOf = (machine: string) => openSlots({ redis: state.redis, run: 'r1', machine, lease });
+    const [a, b, c] = [slotsOf('a'), slotsOf('b'), slotsOf('c')];
+    expect(await c.claim({ name: 'tasks', holder: '0', limit: 2 })).toBe(false); // waits
     expect(await a.claim({ name: 'tasks', holder: '0', limit: 2 })).toBe(true);
     expect(await a.claim({ name: 'tasks', holder: '0', limit: 2 })).toBe(true);
     expect(await b.claim({ name: 'tasks', holder: '0', limit: 2 })).toBe(true);
     expect(await b.claim({ name: 'tasks', holder: '1', limit: 2 })).toBe(false);
     await a.release({ name: 'tasks', holder: '0' });
     expect(await b.claim({ name: 'tasks', holder: '1', limit: 2 })).toBe(true);
-    await releaseSlots(state.redis, { run: 'r', machine: 'b' });
+    await sweepSlots(state.redis);
+    expect(await state.redis.hlen(keys.slots('tasks'))).toBe(2);
+    const failed: MachineRecord = { ...(await readRecord('r1', 'b')), status: 'failed' };
+    await state.machines.commit({ record: failed, events: [], limit: 10, lease: null });
+    await sweepSlots(state.redis);
     expect(await state.redis.hlen(keys.slots('tasks'))).toBe(0);
+    expect(await b.claim({ name: 'tasks', holder: '0', limit: 2 })).toBe(false);
   });
 });

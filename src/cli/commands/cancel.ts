@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { openApp } from '../../app.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
 import { cancelMachines } from '../../operations/steer.ts';
 import type { CommandContext } from '../command-context.ts';
+import { openAppFor } from '../open-app.ts';
 import { sayChanged } from '../say-changed.ts';
 
 type CancelOptions = { reason?: string; json?: boolean };
@@ -18,7 +18,7 @@ export function addCancel(program: Command, context: CommandContext): void {
     .option('--reason <text>', 'kept in the audit trail')
     .option('--json', 'print one JSON document')
     .action(async (idOrWave: string, machine: string | undefined, options: CancelOptions) => {
-      await using app = await openApp(context.config());
+      await using app = await openAppFor(context);
       const run = await findRun(app.state, idOrWave);
       const machines = await findMachines(app.state, run, machine);
       const changed = await cancelMachines({ run, machines, reason: options.reason ?? null }, app);

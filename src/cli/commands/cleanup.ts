@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { openApp } from '../../app.ts';
 import { cleanUpRun, findLeftovers } from '../../operations/discard.ts';
 import { findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
-import { showRemovals } from '../removals.ts';
+import { openAppFor } from '../open-app.ts';
+import { discardDeps, showRemovals } from '../removals.ts';
 
 type CleanupOptions = { dryRun?: boolean; json?: boolean };
 
@@ -21,14 +21,9 @@ export function addCleanup(program: Command, context: CommandContext): void {
 
 async function cleanUp(context: CommandContext, idOrWave: string, options: CleanupOptions): Promise<void> {
   const { terminal } = context;
-  await using app = await openApp(context.config());
+  await using app = await openAppFor(context);
   const run = await findRun(app.state, idOrWave);
-  const deps = {
-    ...app,
-    source: app.openSource(run.wave),
-    target: app.openTarget(run.wave),
-    signal: context.interrupted,
-  };
+  const deps = discardDeps(app, run, context.interrupted);
   if (options.dryRun !== true)
     return showRemovals(context, await cleanUpRun(run, deps), options.json === true);
   const leftovers = await findLeftovers(run, deps);

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { openApp } from '../../app.ts';
 import { LandfallError } from '../../domain/errors.ts';
 import { discardMachines } from '../../operations/discard.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
-import { showRemovals } from '../removals.ts';
+import { openAppFor } from '../open-app.ts';
+import { discardDeps, showRemovals } from '../removals.ts';
 
 type DiscardOptions = { landed?: boolean; reason?: string; json?: boolean };
 
@@ -26,7 +26,7 @@ async function discard(
   context: CommandContext,
   { idOrWave, machine, options }: { idOrWave: string; machine: string | undefined; options: DiscardOptions },
 ): Promise<void> {
-  await using app = await openApp(context.config());
+  await using app = await openAppFor(context);
   const run = await findRun(app.state, idOrWave);
   const machines = await findMachines(app.state, run, machine);
   const landed = machines.filter(({ status }) => status === 'landed').map((record) => record.machine.name);
@@ -36,12 +36,7 @@ async function discard(
       message: `${landed.join(', ')} landed and may be in service: discarding deletes the instances and their disks. Say so with --landed.`,
     });
   }
-  const deps = {
-    ...app,
-    source: app.openSource(run.wave),
-    target: app.openTarget(run.wave),
-    signal: context.interrupted,
-  };
+  const deps = discardDeps(app, run, context.interrupted);
   const removals = await discardMachines({ run, machines, reason: options.reason ?? null }, deps);
   showRemovals(context, removals, options.json === true);
 }

@@ -10,14 +10,18 @@ export function addDown(program: Command, context: CommandContext): void {
   program
     .command('down')
     .description('end the `landfall up` of this home; runs go on where they were when it is started again')
-    .action(() => down(context));
+    .option('--json', 'print one JSON document')
+    .action((options: { json?: boolean }) => down(context, options.json === true));
 }
 
-async function down({ terminal, ...context }: CommandContext): Promise<void> {
+async function down({ terminal, ...context }: CommandContext, json: boolean): Promise<void> {
   const { home } = context.config();
   const note = await readUpNote(home);
-  if (note === null) return terminal.out(`No \`landfall up\` owns ${home}.`);
-  process.kill(note.pid, 'SIGTERM');
+  if (note === null) {
+    if (json) return terminal.json({ home, ended: null });
+    return terminal.out(`No \`landfall up\` owns ${home}.`);
+  }
+  endProcess(note.pid);
   const deadline = performance.now() + STOP_TIMEOUT_MS;
   while (await isHomeLocked(home)) {
     if (performance.now() > deadline) {
@@ -28,5 +32,14 @@ async function down({ terminal, ...context }: CommandContext): Promise<void> {
     }
     await sleep(100, undefined, { signal: context.interrupted });
   }
-  terminal.out(`Ended process ${note.pid}.`);
+  if (json) terminal.json({ home, ended: note.pid });
+  else terminal.out(`Ended process ${note.pid}.`);
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { openApp } from '../../app.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
+import { openAppFor } from '../open-app.ts';
 import { describeEvent } from '../run-view.ts';
 
 export function addLogs(program: Command, context: CommandContext): void {
@@ -13,20 +13,14 @@ export function addLogs(program: Command, context: CommandContext): void {
     .option('--json', 'print events as NDJSON')
     .action(async (idOrWave: string, machine: string, options: { json?: boolean }) => {
       const { terminal } = context;
-      await using app = await openApp(context.config());
+      await using app = await openAppFor(context);
       const run = await findRun(app.state, idOrWave);
       await findMachines(app.state, run, machine);
-      let last = '0';
-      for (;;) {
-        const events = await app.state.events.read(run.id, last);
-        if (events.length === 0) return;
-        for (const event of events) {
-          last = event.id;
-          if (event.type === 'run' || event.machine !== machine) continue;
-          const line = describeEvent(event);
-          if (options.json === true) terminal.json(event);
-          else if (line !== null) terminal.out(line);
-        }
+      for await (const event of app.state.events.readAll(run.id, '0')) {
+        if (event.type === 'run' || event.machine !== machine) continue;
+        const line = describeEvent(event);
+        if (options.json === true) terminal.json(event);
+        else if (line !== null) terminal.out(line);
       }
     });
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { openWorkshop, type Workshop } from '../../app.ts';
 import { EXIT_USAGE } from '../../domain/errors.ts';
+import type { Wave } from '../../domain/wave.ts';
 import { type Plan, planWave } from '../../operations/plan.ts';
 import type { CommandContext } from '../command-context.ts';
 import { findingLines } from '../findings.ts';
@@ -34,13 +35,13 @@ async function showPlan(context: CommandContext, file: string, json: boolean): P
 }
 
 export async function planFile(workshop: Workshop, file: string, signal: AbortSignal): Promise<Plan> {
-  const wave = await workshop.loadWave(file);
-  const deps = {
-    source: workshop.openSource(wave),
-    target: workshop.openTarget(wave),
-    stagingFolder: workshop.config.staging,
-  };
-  return planWave(wave, deps, signal);
+  return planLoadedWave(workshop, await workshop.loadWave(file), signal);
+}
+
+export function planLoadedWave(workshop: Workshop, wave: Wave, signal: AbortSignal): Promise<Plan> {
+  const { config, resolve } = workshop;
+  const [source, target] = [workshop.openSource(wave), workshop.openTarget(wave)];
+  return planWave(wave, { source, target, resolve, stagingFolder: config.staging }, signal);
 }
 
 function describePlan({ wave, machines, findings }: Plan): string[] {

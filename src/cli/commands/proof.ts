@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type App, openApp } from '../../app.ts';
+import type { App } from '../../app.ts';
 import { EXIT_FAILED, LandfallError } from '../../domain/errors.ts';
 import type { Proof } from '../../domain/landing.ts';
 import type { MachineRecord } from '../../domain/machine-record.ts';
@@ -7,6 +7,7 @@ import type { RunRecord } from '../../domain/run-record.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { formatBytes, formatSpan } from '../format.ts';
+import { openAppFor } from '../open-app.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function addProof(program: Command, context: CommandContext): void {
@@ -17,7 +18,7 @@ export function addProof(program: Command, context: CommandContext): void {
     .description('show the evidence that landings work: console lines, screenshot, digests, times')
     .option('--json', 'print one JSON document')
     .action(async (idOrWave: string, machine: string | undefined, options: { json?: boolean }) => {
-      await using app = await openApp(context.config());
+      await using app = await openAppFor(context);
       const run = await findRun(app.state, idOrWave);
       const proven = await showProofs(app, context.terminal, { run, machine, json: options.json === true });
       if (proven === 0) context.exitWith(EXIT_FAILED);

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { openApp } from '../../app.ts';
 import { LandfallError } from '../../domain/errors.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
 import { retryMachines } from '../../operations/steer.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ensureUp } from '../ensure-up.ts';
+import { openAppFor } from '../open-app.ts';
 import { sayChanged } from '../say-changed.ts';
 
 type RetryOptions = { failed?: boolean; reason?: string; json?: boolean };
@@ -33,9 +33,8 @@ async function retry(
       message: 'Name one machine, or give --failed for all that failed.',
     });
   }
-  const config = context.config();
-  await ensureUp(config, (line) => context.terminal.remark(line), context.interrupted);
-  await using app = await openApp(config);
+  await ensureUp(context.config(), (line) => context.terminal.remark(line), context.interrupted);
+  await using app = await openAppFor(context);
   const run = await findRun(app.state, idOrWave);
   const found = await findMachines(app.state, run, machine);
   const machines = options.failed === true ? found.filter((record) => record.status === 'failed') : found;

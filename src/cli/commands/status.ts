@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
-import { type App, openApp } from '../../app.ts';
+import type { App } from '../../app.ts';
 import { STEP_STAGES, type StepStage } from '../../domain/job.ts';
 import type { MachineRecord } from '../../domain/machine-record.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { formatSpan, formatTable } from '../format.ts';
+import { openAppFor } from '../open-app.ts';
 import { machineLine } from '../run-view.ts';
 
 export function addStatus(program: Command, context: CommandContext): void {
@@ -15,7 +16,7 @@ export function addStatus(program: Command, context: CommandContext): void {
     .description('show the runs, or the machines of one run by stage')
     .option('--json', 'print one JSON document')
     .action(async (idOrWave: string | undefined, options: { json?: boolean }) => {
-      await using app = await openApp(context.config());
+      await using app = await openAppFor(context);
       const json = options.json === true;
       if (idOrWave === undefined) await showRuns(app, context, json);
       else await showRun(app, context, { run: await findRun(app.state, idOrWave), json });

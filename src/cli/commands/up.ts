@@ -9,20 +9,23 @@ import { startRedisServer } from '../../state/redis-server.ts';
 import { DEFAULT_POOLS, startWorkers } from '../../workers.ts';
 import type { CommandContext } from '../command-context.ts';
 
+type UpOptions = { pools: boolean; json?: boolean };
+
 export function addUp(program: Command, context: CommandContext): void {
   program
     .command('up')
     .description(
       'own this home: Redis (unless REDIS_URL is set), timers, the reconciler and a worker pool per stage',
     )
+    .option('--json', 'log JSON lines also on a terminal')
     .option('--no-pools', 'run no worker pools here; `landfall worker` runs them elsewhere')
-    .action((options: { pools: boolean }) => up(context, options));
+    .action((options: UpOptions) => up(context, options));
 }
 
-async function up(context: CommandContext, { pools }: { pools: boolean }): Promise<void> {
+async function up(context: CommandContext, { pools, json }: UpOptions): Promise<void> {
   const { interrupted, terminal } = context;
   const config = context.config();
-  const log = createLog(config.logLevel, terminal.isInteractive);
+  const log = createLog(config.logLevel, terminal.isInteractive && json !== true);
   await using stack = new AsyncDisposableStack();
   stack.use(await lockHome(config.home));
   const redisUrl = await openRedisFor(config, { stack, log });

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { openApp } from '../../app.ts';
 import { findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
+import { openAppFor } from '../open-app.ts';
 
 export function addWatch(program: Command, context: CommandContext): void {
   program
@@ -11,11 +11,7 @@ export function addWatch(program: Command, context: CommandContext): void {
     .description('follow a run; Ctrl-C lets go of it')
     .option('--json', 'print events as NDJSON')
     .action(async (idOrWave: string, options: { json?: boolean }) => {
-      await using app = await openApp(context.config(), (state, detail) =>
-        context.terminal.remark(
-          state === 'away' ? `Redis is away (${detail}); waiting for it.` : 'Redis is back; going on.',
-        ),
-      );
+      await using app = await openAppFor(context);
       const run = await findRun(app.state, idOrWave);
       await followToEnd(app, context, { run: run.id, json: options.json === true });
     });

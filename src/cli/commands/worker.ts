@@ -8,7 +8,7 @@ import { createLog } from '../../log.ts';
 import { DEFAULT_POOLS, type PoolSize, startWorkers } from '../../workers.ts';
 import type { CommandContext } from '../command-context.ts';
 
-type WorkerOptions = { stage: Stage[]; concurrency?: number; schedule?: boolean };
+type WorkerOptions = { stage: Stage[]; concurrency?: number; schedule?: boolean; json?: boolean };
 
 export function addWorker(program: Command, context: CommandContext): void {
   program
@@ -21,16 +21,18 @@ export function addWorker(program: Command, context: CommandContext): void {
       [],
     )
     .option('--concurrency <jobs>', 'jobs at once in each pool', positiveInteger)
+    .option('--json', 'log JSON lines also on a terminal')
     .option('--schedule', 'also fire timers and reconcile, as `up` does')
     .action((options: WorkerOptions) => work(context, options));
 }
 
 async function work(context: CommandContext, options: WorkerOptions): Promise<void> {
   const { interrupted, terminal } = context;
+  const { json } = options;
   if (options.stage.length === 0)
     throw new LandfallError({ code: 'usage', message: 'Give at least one --stage.' });
   const config = context.config();
-  const log = createLog(config.logLevel, terminal.isInteractive);
+  const log = createLog(config.logLevel, terminal.isInteractive && json !== true);
   await using app = await openApp(config, (state, detail) =>
     log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
   );

@@ -1,0 +1,38 @@
+/** What one attempt may use, bound to its run, machine and lease. */
+import type { StepContext } from '../domain/ports.ts';
+import { openCheckpoints } from '../state/checkpoints.ts';
+import type { Lease } from '../state/lease.ts';
+import { openLedger } from '../state/ledger.ts';
+import { openSlots } from '../state/slots.ts';
+import type { State } from '../state/state.ts';
+
+export type OpenStepContext = {
+  state: State;
+  run: string;
+  machine: string;
+  /** Named in the log lines. */
+  step: string;
+  lease: Lease;
+  signal: AbortSignal;
+  report: StepContext['report'];
+};
+
+export function openStepContext(open: OpenStepContext): StepContext {
+  const { state, run, machine, step, lease, signal, report } = open;
+  const { redis, clock } = state;
+  return {
+    run,
+    machine,
+    tags: { 'landfall:run': run, 'landfall:machine': machine },
+    signal,
+    clock,
+    report,
+    ledger: openLedger({ redis, clock, run, machine, lease }),
+    checkpoints: openCheckpoints({ redis, run, machine, lease }),
+    slots: openSlots({ redis, run, machine, lease }),
+    log(level, message, fields = {}) {
+      // Lines are for eyes: a Redis that is away must not stop the data path.
+      void state.events.append({ type: 'log', run, machine, step, level, message, fields }).catch(() => {});
+    },
+  };
+}
