@@ -71,14 +71,22 @@ describe('a run', () => {
     expect(record?.run).toBe('r1');
   });
 
-  test('gives up its wave and its machines when it is archived', async () => {
+  test('gives up its wave and its machines when it is archived, once they are all at rest', async () => {
     const [record] = await createRun('r1', ['a']);
     const run = await state.runs.get('r1');
     if (run === null || record === undefined) throw new Error('no run');
-    expect(await state.runs.archive({ ...run, archivedAt: 5 }, [record.machine.identity])).toBe(true);
+    const { identity } = record.machine;
+    expect(await state.runs.archive({ ...run, archivedAt: 5 }, [identity])).toBe(false);
+    const failed: MachineRecord = { ...record, status: 'failed' };
+    await state.machines.commit({ record: failed, events: [], limit: 10, lease: null });
+    expect(await state.runs.archive({ ...run, archivedAt: 5 }, [identity])).toBe(true);
     expect(await state.runs.ofWave('wave-of-r1')).toBeNull();
     await createRun('r2', ['a']);
-    expect(await state.redis.hget(keys.claims, record.machine.identity)).toBe('r2');
+    expect(await state.redis.hget(keys.claims, identity)).toBe('r2');
+    const retried = retryMachine(await readRecord('r1', 'a'));
+    if (retried === null) throw new Error('not retried');
+    const reply = await state.machines.commit({ record: retried, events: [], limit: 10, lease: null });
+    expect(reply).toEqual({ kind: 'claimed', by: 'r2' });
   });
 });
 

@@ -23,7 +23,7 @@ const KNOWN_MESSAGES: readonly KnownMessage[] = [
     pattern: /service role .* (does not exist|provided does not)|does not have sufficient permission/i,
     explanation:
       "AWS's importer could not use its service role: the role is missing, does not trust vmie.amazonaws.com, or may not read the bucket",
-    remedy: 'Create or correct the role (`role` of the target) as the README shows, then retry.',
+    remedy: 'Create or correct the role (`role` of the target) as docs/aws.md shows, then retry.',
   },
   {
     pattern: /Unsupported kernel version/i,
@@ -92,7 +92,7 @@ const KNOWN_MESSAGES: readonly KnownMessage[] = [
   {
     pattern: /AccessDenied|Access Denied|Forbidden/i,
     explanation: "AWS's importer may not read the object",
-    remedy: 'Let the role (`role` of the target) read the bucket as the README shows, then retry.',
+    remedy: 'Let the role (`role` of the target) read the bucket as docs/aws.md shows, then retry.',
   },
   {
     pattern: /NoSuchKey|does not exist|not found/i,

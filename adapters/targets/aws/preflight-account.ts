@@ -79,11 +79,11 @@ export async function checkRole(aws: Aws, signal: AbortSignal): Promise<Finding[
     const found = await askUnless(gone, call, () => aws.iam.send(command, { abortSignal: signal }));
     const { Arn: arn = '', AssumeRolePolicyDocument: trust = '' } = found?.Role ?? {};
     if (found === null)
-      return [failed(subject, 'there is no such role', 'Create it as the README shows, or correct `role`.')];
+      return [failed(subject, 'there is no such role', 'Create it as docs/aws.md shows, or correct `role`.')];
     if (!trustsImporter(trust)) {
       const message = "it does not trust AWS's importer";
       const remedy =
-        'Let vmie.amazonaws.com assume it with the condition sts:Externalid = vmimport, as the README shows.';
+        'Let vmie.amazonaws.com assume it with the condition sts:Externalid = vmimport, as docs/aws.md shows.';
       return [failed(subject, message, remedy)];
     }
     return checkRolePolicies(aws, { subject, arn, signal });
@@ -141,7 +141,7 @@ async function checkRolePolicies(
       if (EvalDecision !== 'allowed') missing.push(`${EvalActionName} on ${resource}`);
   }
   if (missing.length === 0) return [passed(subject, "AWS's importer can use it and read the bucket")];
-  const remedy = 'Add the missing actions to a policy of the role, as the README shows.';
+  const remedy = 'Add the missing actions to a policy of the role, as docs/aws.md shows.';
   return [failed(subject, `its policies do not allow ${missing.join(', ')}`, remedy)];
 }
 

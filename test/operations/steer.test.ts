@@ -1,0 +1,253 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Job } from '../../src/domain/job.ts';
+import type { MachineRecord } from '../../src/domain/machine-record.ts';
+import type { LedgerEntry, Source, Target } from '../../src/domain/ports.ts';
+import type { RunRecord } from '../../src/domain/run-record.ts';
+import { archiveRun } from '../../src/operations/archive-run.ts';
+import { type DiscardDeps, discardMachines } from '../../src/operations/discard.ts';
+import { findMachines, findRun } from '../../src/operations/find-run.ts';
+import { cancelMachines, retryMachines } from '../../src/operations/steer.ts';
+import { attemptStep, type RunStep } from '../../src/queue/attempt.ts';
+import { type Conductor, createConductor } from '../../src/queue/conductor.ts';
+import { openQueues, type Queues } from '../../src/queue/queues.ts';
+import { acquireLease } from '../../src/state/lease.ts';
+import { openLedger } from '../../src/state/ledger.ts';
+import type { RedisServer } from '../../src/state/redis-server.ts';
+import { openState, type State } from '../../src/state/state.ts';
+import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
+import { startTestRedis } from '../fakes/redis.ts';
+
+let server: RedisServer;
+let state: State;
+let queues: Queues;
+let conductor: Conductor;
+let stagingFolder: string;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  state = openState(server.url);
+  queues = openQueues(server.url);
+  conductor = createConductor({ state, queues });
+  stagingFolder = await mkdtemp(join(tmpdir(), 'landfall-steer-'));
+});
+beforeEach(async () => {
+  await state.redis.flushall();
+});
+afterAll(async () => {
+  await queues[Symbol.asyncDispose]();
+  await state[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+  await rm(stagingFolder, { recursive: true, force: true });
+});
+
+async function begin(machines: string[], limit = 10): Promise<RunRecord> {
+  const run = makeRun('r1', makeWave('w', machines, { machines: limit }));
+  await state.runs.create(run, makeRecords(run));
+  await conductor.advanceRun(run.id);
+  return run;
+}
+
+const cancel = async (run: RunRecord): Promise<string[]> =>
+  cancelMachines(
+    { run, machines: await findMachines(state, run, undefined), reason: null },
+    { state, conductor },
+  );
+
+const retry = async (run: RunRecord): Promise<string[]> =>
+  retryMachines(
+    { run, machines: await findMachines(state, run, undefined), reason: null },
+    { state, conductor },
+  );
+
+async function read(name: string): Promise<MachineRecord> {
+  const record = await state.machines.get('r1', name);
+  if (record === null) throw new Error('no record');
+  return record;
+}
+
+function discardDeps(discard: (entry: LedgerEntry) => Promise<void>): DiscardDeps {
+  const source = { release: async () => {} } as unknown as Source;
+  const target = { discard } as unknown as Target;
+  return {
+    state,
+    conductor,
+    source,
+    target,
+    stagingFolder,
+    resolve: (plan) => plan,
+    signal: new AbortController().signal,
+  };
+}
+
+const exportJob = (machine: string): Job => ({
+  run: 'r1',
+  machine,
+  stage: 'export',
+  disk: '0',
+  pass: 0,
+  try: 1,
+});
+
+describe('cancelling a run', () => {
+  test('starts none of the machines that wait', async () => {
+    const run = await begin(['a', 'b', 'c', 'd', 'e', 'f'], 2);
+    expect(await cancel(run)).toHaveLength(6);
+    const events = await Array.fromAsync(state.events.readAll('r1', '0'));
+    const started = events.filter((event) => event.type === 'machine' && event.status === 'moving');
+    expect(started).toHaveLength(2); // those that moved before
+    expect((await findRun(state, 'r1')).status).toBe('cancelled');
+  });
+});
+
+describe('a retry', () => {
+  test('that lands between counting and settling leaves the run running', async () => {
+    const run = await begin(['a']);
+    await cancel(run);
+    const counts = state.machines.counts;
+    let isFirst = true;
+    const racing: State = {
+      ...state,
+      machines: {
+        ...state.machines,
+        async counts(id) {
+          const read = await counts(id);
+          if (isFirst) {
+            isFirst = false;
+            await retry(run);
+          }
+          return read;
+        },
+      },
+    };
+    await createConductor({ state: racing, queues }).advanceRun('r1');
+    expect((await findRun(state, 'r1')).status).toBe('running');
+  });
+
+  test('of an archived run is refused and changes nothing', async () => {
+    const run = await begin(['a']);
+    await cancel(run);
+    await archiveRun('r1', { state, queues });
+    const archived = await findRun(state, 'r1');
+    await expect(retry(archived)).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('archived'),
+    });
+    expect((await read('a')).status).toBe('cancelled');
+  });
+
+  test('is not undone by a stop signal that comes late', async () => {
+    const run = await begin(['a']);
+    await cancel(run);
+    await retry(run);
+    const stop = new AbortController();
+    const runStep: RunStep = async ({ context }) => {
+      stop.abort('stop');
+      await sleep(5_000, undefined, { signal: context.signal });
+      throw new Error('not reached');
+    };
+    const job = { ...exportJob('a'), try: 2 };
+    const end = await attemptStep({ state, conductor, runStep }, { job, signal: stop.signal });
+    expect(end).toMatchObject({ kind: 'later' });
+    expect((await read('a')).steps['export/0']).toMatchObject({ state: 'active', try: 2, failures: 0 });
+  });
+});
+
+describe('an attempt that lost its lease', () => {
+  test('commits no outcome', async () => {
+    await begin(['a']);
+    const of = { run: 'r1', machine: 'a', step: 'export/0' };
+    const runStep: RunStep = async () => {
+      await state.redis.del(`{landfall}:lease:r1:a:export/0`);
+      await acquireLease(state.redis, of); // the successor
+      return {
+        kind: 'done',
+        value: { stage: 'export', disk: '0', image: { site: null, bytes: 1, layout: { kind: 'blank' } } },
+      };
+    };
+    const signal = new AbortController().signal;
+    const end = await attemptStep({ state, conductor, runStep }, { job: exportJob('a'), signal });
+    expect(end).toMatchObject({ kind: 'later' });
+    expect((await read('a')).steps['export/0']?.state).toBe('active');
+  });
+});
+
+describe('discarding', () => {
+  test('waits for an attempt that has not heard of its end, and removes what that one still made', async () => {
+    const run = await begin(['a']);
+    const reply = await acquireLease(state.redis, { run: 'r1', machine: 'a', step: 'export/0' });
+    if (reply.kind === 'taken') throw new Error('taken');
+    await cancel(run);
+    const removed: string[] = [];
+    const discarding = discardMachines(
+      { run, machines: [await read('a')], reason: null },
+      discardDeps(async ({ thing }) => void removed.push(thing)),
+    );
+    const ledger = openLedger({
+      redis: state.redis,
+      clock: state.clock,
+      run: 'r1',
+      machine: 'a',
+      lease: reply.lease,
+    });
+    await ledger.settle(await ledger.intend('instance'), 'done', { instanceId: 'i-1' });
+    await reply.lease[Symbol.asyncDispose]();
+    await discarding;
+    expect(removed).toEqual(['instance']);
+    expect((await read('a')).status).toBe('discarded');
+  });
+
+  test('is refused to a retry that comes meanwhile, which then begins anew', async () => {
+    const run = await begin(['a']);
+    await cancel(run);
+    const gate = Promise.withResolvers<void>();
+    const inside = Promise.withResolvers<void>();
+    const reply = await acquireLease(state.redis, { run: 'r1', machine: 'a', step: 'import' });
+    if (reply.kind === 'taken') throw new Error('taken');
+    const ledger = openLedger({
+      redis: state.redis,
+      clock: state.clock,
+      run: 'r1',
+      machine: 'a',
+      lease: reply.lease,
+    });
+    await ledger.intend('image');
+    await reply.lease[Symbol.asyncDispose]();
+    const discarding = discardMachines(
+      { run, machines: [await read('a')], reason: null },
+      discardDeps(async () => {
+        inside.resolve();
+        await gate.promise;
+      }),
+    );
+    await inside.promise;
+    await expect(retry(run)).rejects.toMatchObject({ code: 'conflict' });
+    gate.resolve();
+    await discarding;
+    expect(await retry(run)).toEqual(['a']);
+    expect((await read('a')).steps['export/0']).toMatchObject({ state: 'active', try: 2 });
+  });
+
+  test('keeps the machine as it was where something could not be removed', async () => {
+    const run = await begin(['a']);
+    const reply = await acquireLease(state.redis, { run: 'r1', machine: 'a', step: 'import' });
+    if (reply.kind === 'taken') throw new Error('taken');
+    const ledger = openLedger({
+      redis: state.redis,
+      clock: state.clock,
+      run: 'r1',
+      machine: 'a',
+      lease: reply.lease,
+    });
+    await ledger.intend('image');
+    await reply.lease[Symbol.asyncDispose]();
+    await cancel(run);
+    const failing = discardDeps(async () => Promise.reject(new Error('throttled')));
+    const removals = await discardMachines({ run, machines: [await read('a')], reason: null }, failing);
+    expect(removals).toMatchObject([{ kind: 'image', outcome: 'failed', message: 'throttled' }]);
+    expect((await read('a')).status).toBe('cancelled');
+  });
+});
