@@ -1,7 +1,6 @@
 /** The composition root: the one place that knows every room. Commands and tests ask it for what they need. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { sources, targets } from '../adapters/registry.ts';
 import type { Config } from './config.ts';
 import { resolveEnvReferences } from './domain/env-reference.ts';
@@ -13,6 +12,7 @@ import type { Wave, WaveMachine } from './domain/wave.ts';
 import { openEvidence } from './evidence/evidence.ts';
 import { readUpNote } from './home.ts';
 import { inspectPath } from './images/inspect-appliance.ts';
+import { makeScratchFolder } from './processes/scratch-folder.ts';
 import type { RunStep } from './queue/attempt.ts';
 import { type Conductor, createConductor } from './queue/conductor.ts';
 import { openQueues, type Queues } from './queue/queues.ts';
@@ -38,7 +38,7 @@ export type Workshop = AsyncDisposable & {
 export type App = Workshop & { state: State; queues: Queues; conductor: Conductor; runStep: RunStep };
 
 export async function openWorkshop(config: Config): Promise<Workshop> {
-  const scratchFolder = await mkdtemp(join(tmpdir(), 'landfall-'));
+  const scratchFolder = await makeScratchFolder('work');
   const evidence = openEvidence(config.evidence);
   const adapters = { sources: new Map<Wave, Source>(), targets: new Map<Wave, Target>() };
   return {

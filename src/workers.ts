@@ -5,6 +5,7 @@ import type { App } from './app.ts';
 
 import type { Stage } from './domain/job.ts';
 import type { Log } from './log.ts';
+import { sweepScratchFolders } from './processes/scratch-folder.ts';
 import { type Pool, startPool } from './queue/pool.ts';
 import { startScheduler } from './queue/scheduler.ts';
 import { beat, endHeartbeat, HEARTBEAT_MS, type Heartbeat } from './state/heartbeats.ts';
@@ -34,6 +35,7 @@ export async function startWorkers(options: {
 }): Promise<AsyncDisposable> {
   const { app, schedules, log } = options;
   const { state, queues, conductor, runStep } = app;
+  await sweepScratchFolders();
   const onError = throttled((error) => log('warn', `A worker could not reach Redis: ${error.message}`));
   await using stack = new AsyncDisposableStack();
   const { pid } = process;

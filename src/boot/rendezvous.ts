@@ -2,10 +2,10 @@
  * Where QEMU meets its owner: unix sockets that listen before QEMU starts and connects. They live in a folder of their
  * own under the OS temp folder, since a socket's path may have 108 bytes at most.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeScratchFolder } from '../processes/scratch-folder.ts';
 
 /** Disposing stops to listen and removes the sockets; connections that were made live on. */
 export type Rendezvous = AsyncDisposable & { qmp: Listener; serial: Listener };
@@ -17,7 +17,7 @@ export type Listener = {
 };
 
 export async function openRendezvous(): Promise<Rendezvous> {
-  const folder = await mkdtemp(join(tmpdir(), 'landfall-guest-'));
+  const folder = await makeScratchFolder('guest');
   const servers: Server[] = [];
   const dispose = async (): Promise<void> => {
     for (const server of servers) server.close();

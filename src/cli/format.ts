@@ -1,19 +1,5 @@
 /** Numbers as operators read them. */
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
-
-/** `1.2 GiB`: three significant digits, binary units. */
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
-  return `${value.toFixed(digits).replace(/\.0+$/, '')} ${UNITS[unit]}`;
-}
-
 /** `142 MB/s`: decimal, as links are sold. */
 export function formatRate(bytesPerSecond: number): string {
   const mega = bytesPerSecond / 1e6;

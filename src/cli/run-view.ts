@@ -1,10 +1,11 @@
 /** A run on a terminal, as pure functions: one line per machine with stage, bar, rate and ETA. */
 import pc from 'picocolors';
+import { formatBytes } from '../domain/byte-size.ts';
 import type { StoredEvent } from '../domain/events.ts';
 import { stepKey } from '../domain/job.ts';
 import type { MachineRecord, Step } from '../domain/machine-record.ts';
 import type { StepProgress } from '../state/progress-board.ts';
-import { formatBytes, formatDuration, formatRate, formatTime } from './format.ts';
+import { formatDuration, formatRate, formatTime } from './format.ts';
 
 export type RunSnapshot = {
   machines: readonly MachineRecord[];

@@ -1,5 +1,5 @@
 /** Serves an image over NBD by qemu-nbd: read-only, every format explicit, on a socket that only this user can reach. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import { LandfallError } from '../domain/errors.ts';
 import type { Image, ImageLayout, OpenImage } from '../domain/image.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { type RunningTool, startTool } from '../processes/child.ts';
+import { makeScratchFolder } from '../processes/scratch-folder.ts';
 import { describeBlank, describeSingle, describeToQemu } from './block-description.ts';
 import { filesOf } from './fingerprint.ts';
 import { inspectHeader } from './header-guard.ts';
@@ -104,10 +105,10 @@ async function checkUnchanged({ layout, bytes }: Image, signal: AbortSignal): Pr
 }
 
 async function makePrivateFolder(): Promise<string> {
-  const prefix = join(tmpdir(), 'landfall-nbd-');
-  // mkdtemp appends six letters.
-  const lengthBytes = Buffer.byteLength(socketIn(`${prefix}XXXXXX`));
-  if (lengthBytes <= MAX_SOCKET_PATH_BYTES) return await mkdtemp(prefix);
+  const folder = await makeScratchFolder('nbd');
+  const lengthBytes = Buffer.byteLength(socketIn(folder));
+  if (lengthBytes <= MAX_SOCKET_PATH_BYTES) return folder;
+  await rm(folder, { recursive: true, force: true });
   throw new LandfallError({
     code: 'usage',
     message: `Cannot make a socket in ${tmpdir()}: its path would have ${lengthBytes} bytes and ${MAX_SOCKET_PATH_BYTES} is the most. Set TMPDIR to a shorter path.`,

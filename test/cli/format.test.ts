@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { formatBytes, formatDuration, formatRate, formatSpan, formatTable } from '../../src/cli/format.ts';
+import { formatDuration, formatRate, formatSpan, formatTable } from '../../src/cli/format.ts';
+import { formatBytes } from '../../src/domain/byte-size.ts';
 
 describe('numbers as operators read them', () => {
   test.each([
-    [0, '0 B'],
-    [1023, '1023 B'],
-    [1536, '1.50 KiB'],
+    [0, '0 bytes'],
+    [1023, '1023 bytes'],
+    [1536, '1.5 KiB'],
     [28.3 * 1024 ** 2, '28.3 MiB'],
     [256 * 1024 ** 2, '256 MiB'],
     [1024 ** 4, '1 TiB'],

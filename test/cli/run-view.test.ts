@@ -55,7 +55,7 @@ describe('a machine’s line', () => {
     });
     const text = stripVTControlCharacters(renderMachine(line, 10));
     expect(text).toMatch(/^▶ shop-db {5}export {4}█{12}░{12} {2}50%\s+100 MB\/s\s+ETA 0:10 {2}uploading$/);
-    expect(describeLine(line)).toBe('shop-db export 50% 954 MiB of 1.86 GiB, 100 MB/s, ETA 0:10, uploading');
+    expect(describeLine(line)).toBe('shop-db export 50% 954 MiB of 1.9 GiB, 100 MB/s, ETA 0:10, uploading');
   });
 
   test('shows no rate that is long past, and the time spent where the end is unknown', () => {

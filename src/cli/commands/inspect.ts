@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { openWorkshop } from '../../app.ts';
+import { formatBytes } from '../../domain/byte-size.ts';
 import type { Machine } from '../../domain/machine.ts';
 import type { CommandContext } from '../command-context.ts';
-import { formatBytes } from '../format.ts';
 
 export function addInspect(program: Command, context: CommandContext): void {
   program

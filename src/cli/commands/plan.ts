@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import { openWorkshop, type Workshop } from '../../app.ts';
+import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_USAGE } from '../../domain/errors.ts';
 import type { Wave } from '../../domain/wave.ts';
 import { type Plan, planWave } from '../../operations/plan.ts';
 import type { CommandContext } from '../command-context.ts';
 import { findingLines } from '../findings.ts';
-import { formatBytes, formatTable } from '../format.ts';
+import { formatTable } from '../format.ts';
 
 export function addPlan(program: Command, context: CommandContext): void {
   program

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import type { App } from '../../app.ts';
+import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_FAILED, LandfallError } from '../../domain/errors.ts';
 import type { Proof } from '../../domain/landing.ts';
 import type { MachineRecord } from '../../domain/machine-record.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
-import { formatBytes, formatSpan } from '../format.ts';
+import { formatSpan } from '../format.ts';
 import { openAppFor } from '../open-app.ts';
 import type { Terminal } from '../terminal.ts';
 
