@@ -64,7 +64,8 @@ export function renderMachine(line: MachineLine, nameWidth: number): string {
     return `${sign(line.status)} ${name}  ${paintStatus(line.status, stage)} ${line.note}`.trimEnd();
   const rate = line.bytesPerSecond > 0 ? formatRate(line.bytesPerSecond) : '';
   const time = line.etaMs === null ? formatDuration(line.elapsedMs) : `ETA ${formatDuration(line.etaMs)}`;
-  return `${sign(line.status)} ${name}  ${stage} ${bar(line)} ${rate.padStart(9)} ${time.padStart(9)}  ${pc.dim(line.note)}`.trimEnd();
+  const note = line.note === '' ? '' : `  ${pc.dim(line.note)}`;
+  return `${sign(line.status)} ${name}  ${stage} ${bar(line)} ${rate.padStart(9)} ${time.padStart(9)}${note}`;
 }
 
 /** Empty where nobody knows how far a step is: the cloud imports, a guest boots. */

@@ -2,7 +2,7 @@
  * What can happen to a machine's record, as pure functions. Each returns the changed record, or null where the change
  * does not apply any more (a late job, a second delivery, an operator who was too late): then nothing is written.
  */
-import type { LandfallError, SavedError } from './errors.ts';
+import type { ErrorCode, LandfallError, SavedError } from './errors.ts';
 import { saveError } from './errors.ts';
 import { type Job, retryDelayMs, stepKey } from './job.ts';
 import { isAtRest, type MachineRecord, newSteps, type Step, type StepOutput } from './machine-record.ts';
@@ -101,15 +101,14 @@ function restarted(record: MachineRecord): MachineRecord {
 
 function unfinishedAgain(step: Step): Step {
   if (step.state === 'done') return step;
-  return {
-    ...step,
+  const again = {
     state: 'pending',
     try: step.try + 1,
-    failures: 0,
     notBefore: null,
     startedAt: null,
     error: null,
-  };
+  } as const;
+  return { ...step, ...UNTROUBLED, ...again };
 }
 
 /** Fresh steps whose tries go on where the old ones ended, so that job ids never repeat. */
@@ -119,11 +118,31 @@ function laterTries(fresh: Record<string, Step>, old: Record<string, Step>): Rec
 
 function nextTry(failed: { step: Step; job: Job; error: SavedError; now: number; tries: number }): Step {
   const { step, job, error, now, tries } = failed;
-  const failures = step.failures + 1;
-  if (!error.retryable || failures >= tries)
-    return { ...step, state: 'failed', failures, error, endedAt: now };
-  const notBefore = now + retryDelayMs({ ...job, try: failures });
-  return { ...step, try: step.try + 1, failures, notBefore, error };
+  const before = hasRecovered(step, now) ? { ...step, ...UNTROUBLED } : step;
+  const isOutage = OUTAGES.has(error.code);
+  const failures = before.failures + (isOutage ? 0 : 1);
+  const outages = before.outages + (isOutage ? 1 : 0);
+  const troubledSince = before.troubledSince ?? now;
+  const troubled: Step = { ...step, failures, outages, troubledSince, failedAt: now, error };
+  const isOver = !error.retryable || failures >= tries || now - troubledSince > MAX_OUTAGE_MS;
+  if (isOver) return { ...troubled, state: 'failed', endedAt: now };
+  const notBefore = now + retryDelayMs({ ...job, try: failures + outages });
+  return { ...troubled, try: step.try + 1, notBefore };
+}
+
+/** An outage is nobody's mistake and ends by itself: failing four hundred machines for it would cost the night. */
+const OUTAGES: ReadonlySet<ErrorCode> = new Set(['target-unavailable', 'evidence-unavailable']);
+
+/** After so long without an answer a person must look. */
+const MAX_OUTAGE_MS = 6 * 3_600_000;
+
+/** A step that worked for so long since its last failure is well again: blips in a long upload do not add up. */
+const RECOVERED_MS = 10 * 60_000;
+
+const UNTROUBLED = { failures: 0, outages: 0, troubledSince: null, failedAt: null } as const;
+
+function hasRecovered(step: Step, now: number): boolean {
+  return step.failedAt !== null && now - Math.max(step.failedAt, step.notBefore ?? 0) > RECOVERED_MS;
 }
 
 function withStep(record: MachineRecord, step: Step): MachineRecord {

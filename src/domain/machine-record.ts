@@ -27,8 +27,14 @@ export type Step = StepRef & {
   state: 'pending' | 'active' | 'done' | 'failed';
   /** Number of the job that may do the step now; part of the job's id. Only ever grows. */
   try: number;
-  /** Failed tries since the start or since an operator's retry. */
+  /** Failed tries since the start, since an operator's retry, or since it last worked for a while. */
   failures: number;
+  /** Those that failed because the target did not answer: they do not use up tries, but may not go on for ever. */
+  outages: number;
+  /** When the first of these failures was; null while there is none. */
+  troubledSince: number | null;
+  /** When the last one was. */
+  failedAt: number | null;
   /** The next try does not start before this time (ms since the epoch). */
   notBefore: number | null;
   startedAt: number | null;
@@ -116,6 +122,9 @@ function newStep(ref: StepRef): Step {
     state: 'pending',
     try: 1,
     failures: 0,
+    outages: 0,
+    troubledSince: null,
+    failedAt: null,
     notBefore: null,
     startedAt: null,
     endedAt: null,

@@ -124,7 +124,7 @@ describe('the package', () => {
     await runTool({ command: 'tar', args: ['-xzf', archive, '--strip-components=1', '-C', installed] });
     await symlink(join(root, 'node_modules'), join(installed, 'node_modules'));
     const command = { command: process.execPath, args: [join(installed, 'bin/landfall.mjs'), '--version'] };
-    expect(await tryTool(command)).toEqual({ exitCode: 0, stdout: version, stderr: '' });
+    expect(await tryTool(command)).toMatchObject({ exitCode: 0, stdout: version, stderr: '' });
   });
 });
 

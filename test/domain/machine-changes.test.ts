@@ -20,7 +20,8 @@ const NOW = 50_000;
 const OPEN = { isOpen: true, tries: 3 };
 const image = rawImage('/vm/0.raw', 1);
 const output = { stage: 'export', disk: '0', image } as const;
-const passing = new LandfallError({ code: 'target-unavailable', message: 'busy', retryable: true });
+const passing = new LandfallError({ code: 'tool-failed', message: 'busy', retryable: true });
+const outage = new LandfallError({ code: 'target-unavailable', message: 'away', retryable: true });
 const lasting = new LandfallError({ code: 'target-denied', message: 'no' });
 const job = createJob('export', '0');
 
@@ -124,7 +125,33 @@ describe('failStep', () => {
     let from = offered();
     for (const number of [1, 2, 3]) from = fail(from, passing, { ...job, try: number });
     expect(from.steps['export/0']).toMatchObject({ state: 'failed', failures: 3, endedAt: NOW });
-    expect(from.steps['export/0']?.error?.code).toBe('target-unavailable');
+    expect(from.steps['export/0']?.error?.code).toBe('tool-failed');
+  });
+
+  it('uses up no tries while the target is away, for six hours at most', () => {
+    const hour = 3_600_000;
+    let from = offered();
+    let now = NOW;
+    let number = 1;
+    while (from.steps['export/0']?.state === 'active' && number < 1_000) {
+      from = changed(failStep(from, { job: { ...job, try: number }, error: outage, now, tries: 3 }));
+      const { notBefore } = from.steps['export/0'] ?? {};
+      expect((notBefore ?? now) - now).toBeLessThanOrEqual(120_000);
+      now = (notBefore ?? now) + 1;
+      number += 1;
+    }
+    expect(from.steps['export/0']).toMatchObject({ state: 'failed', failures: 0 });
+    expect(now - NOW).toBeGreaterThan(6 * hour);
+    expect(now - NOW).toBeLessThan(6.1 * hour);
+  });
+
+  it('counts anew once the step has worked for a while: blips in a long upload do not add up', () => {
+    let from = offered();
+    for (let number = 1; number <= 8; number += 1) {
+      const now = NOW + number * 3_600_000;
+      from = changed(failStep(from, { job: { ...job, try: number }, error: passing, now, tries: 3 }));
+      expect(from.steps['export/0']).toMatchObject({ state: 'active', failures: 1 });
+    }
   });
 
   it('fails the step at once when trying again cannot help', () => {

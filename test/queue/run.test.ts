@@ -131,7 +131,7 @@ describe('a run', () => {
     await withPools(
       async (work) => {
         if (work.job.stage === 'upload' && failures++ === 0) {
-          throw new LandfallError({ code: 'target-unavailable', message: 'busy', retryable: true });
+          throw new LandfallError({ code: 'tool-failed', message: 'busy', retryable: true });
         }
         return succeed(work);
       },
