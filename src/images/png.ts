@@ -1,34 +1,84 @@
-/** Screenshots come from clouds as JPEG; evidence keeps PNG. */
-import jpeg from 'jpeg-js';
-import { PNG } from 'pngjs';
+/**
+ * Screenshots come from clouds as JPEG; evidence keeps PNG. At 1024 × 768 that takes 76 to 140 ms of computing, longer
+ * than the event loop may stand still, so a thread does it: one per picture, which ends with its job.
+ */
+import { once } from 'node:events';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { LandfallError } from '../domain/errors.ts';
+import type { PngAnswer } from './png-worker.ts';
 
-/** The largest console of a cloud is about 2 MP; the limits keep a hostile picture from filling our memory. */
-const MAX_MEGAPIXELS = 8;
-const MAX_DECODER_MB = 128;
+/** What the largest picture that the thread takes, 8 MP, needs at the best quality; consoles have 0.1 MiB. */
+const MAX_JPEG_BYTES = 8 * 2 ** 20;
+/** The decoder's own limit is 128 MB; beyond this the thread is ended, and the process lives. */
+const MAX_THREAD_HEAP_MB = 256;
+/** 8 MP take 2.5 s; the rest is for a busy host. */
+const DEADLINE_MS = 20_000;
+/** `.ts` in a clone, `.js` in the package. */
+const WORKER = new URL(`./png-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
+/** Instead of the process's own, of which some fail a thread; Node 22 calls type stripping experimental in each. */
+const THREAD_FLAGS = ['--disable-warning=ExperimentalWarning'];
 
-/** Throws `evidence-unavailable` on bytes that are no JPEG. */
-export function jpegToPng(bytes: Uint8Array): Uint8Array {
-  const picture = decode(bytes);
-  const png = new PNG({ width: picture.width, height: picture.height });
-  png.data = Buffer.from(picture.data.buffer, picture.data.byteOffset, picture.data.byteLength);
-  // Consoles are flat colours: level 3 without filter trials takes 40 ms for 1024 × 768 where the defaults take 100.
-  return PNG.sync.write(png, { colorType: 2, deflateLevel: 3, filterType: 0 });
+let lastTurn: Promise<unknown> = Promise.resolve();
+
+/**
+ * Pictures are converted one at a time, so memory is one thread's, however many machines are looked at. The thread
+ * does not keep the process alive. Throws `evidence-unavailable` on bytes that are no JPEG, or more than 8 MiB.
+ */
+export function jpegToPng(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  const turn = lastTurn.then(() => convert(bytes, signal));
+  lastTurn = turn.catch(() => {});
+  return turn;
 }
 
-function decode(bytes: Uint8Array): { width: number; height: number; data: Uint8Array } {
-  try {
-    return jpeg.decode(bytes, {
-      useTArray: true,
-      formatAsRGBA: true,
-      maxResolutionInMP: MAX_MEGAPIXELS,
-      maxMemoryUsageInMB: MAX_DECODER_MB,
-    });
-  } catch (cause) {
-    throw new LandfallError({
-      code: 'evidence-unavailable',
-      message: `The screenshot (${bytes.length} bytes) is no JPEG that can be read: ${cause instanceof Error ? cause.message : String(cause)}. The proof goes on without it; look at the machine's console at the target.`,
-      cause,
-    });
+async function convert(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  signal.throwIfAborted();
+  if (bytes.length > MAX_JPEG_BYTES)
+    throw unavailable(bytes, `it is larger than the ${MAX_JPEG_BYTES} bytes that are taken`);
+  const deadline = AbortSignal.timeout(DEADLINE_MS);
+  const answer = await askThread(bytes, AbortSignal.any([signal, deadline])).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    const said = cause instanceof Error ? cause.message : String(cause);
+    const reason = deadline.aborted ? `it took longer than ${DEADLINE_MS / 1000} s` : said;
+    throw unavailable(bytes, reason, cause);
+  });
+  switch (answer.kind) {
+    case 'png':
+      return answer.png;
+    case 'unreadable':
+      throw unavailable(bytes, `it is no JPEG that can be read (${answer.problem})`);
+    default:
+      return answer satisfies never;
   }
+}
+
+async function askThread(bytes: Uint8Array, signal: AbortSignal): Promise<PngAnswer> {
+  // A copy, since small buffers share their memory, and what is handed over is taken from its owner.
+  const own = new Uint8Array(bytes);
+  const worker = new Worker(WORKER, {
+    workerData: own,
+    transferList: [own.buffer],
+    execArgv: THREAD_FLAGS,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_THREAD_HEAP_MB },
+  });
+  // An error after the answer, or while the thread is ended, has no other listener and would end the process.
+  worker.on('error', () => {});
+  try {
+    const answered = once(worker, 'message', { signal });
+    // Only now: a listener for messages takes an earlier `unref` back.
+    worker.unref();
+    const [answer] = await answered;
+    return answer as PngAnswer;
+  } finally {
+    await worker.terminate();
+  }
+}
+
+function unavailable(bytes: Uint8Array, reason: string, cause?: unknown): LandfallError {
+  return new LandfallError({
+    code: 'evidence-unavailable',
+    message: `The screenshot (${bytes.length} bytes) could not be turned into a PNG: ${reason}. The proof goes on without it; look at the machine's console at the target.`,
+    cause,
+  });
 }

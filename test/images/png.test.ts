@@ -1,7 +1,13 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
 import { describe, expect, it } from 'vitest';
 import { jpegToPng } from '../../src/images/png.ts';
+
+const run = promisify(execFile);
+const live = new AbortController().signal;
+const MODULE = new URL('../../src/images/png.ts', import.meta.url).href;
 
 /** Left half white, right half blue, as a console is: flat. */
 function picture(width: number, height: number): Buffer {
@@ -13,8 +19,8 @@ function picture(width: number, height: number): Buffer {
 }
 
 describe('jpegToPng', () => {
-  it('keeps the picture', () => {
-    const { width, height, data } = PNG.sync.read(Buffer.from(jpegToPng(picture(640, 400))));
+  it('keeps the picture', async () => {
+    const { width, height, data } = await pixelsOf(picture(640, 400));
     expect([width, height]).toEqual([640, 400]);
     const at = (x: number, y: number) => [...data.subarray((y * width + x) * 4, (y * width + x) * 4 + 4)];
     for (const [channel, value] of at(10, 200).entries())
@@ -30,10 +36,74 @@ describe('jpegToPng', () => {
     ['text', Buffer.from('no picture')],
     ['half a picture', picture(640, 400).subarray(0, 300)],
     ['a picture of 60,000 pixels squared', hugePicture()],
-  ])('refuses %s', (_name, bytes) => {
-    expect(() => jpegToPng(bytes)).toThrow(expect.objectContaining({ code: 'evidence-unavailable' }));
+    ['more bytes than any console has', Buffer.alloc(8 * 2 ** 20 + 1)],
+  ])('refuses %s', async (_name, bytes) => {
+    await expect(jpegToPng(bytes, live)).rejects.toMatchObject({
+      name: 'LandfallError',
+      code: 'evidence-unavailable',
+      message: expect.stringContaining(`${bytes.length} bytes`),
+    });
+  });
+
+  it('leaves the event loop free', async () => {
+    const large = picture(2048, 1536);
+    // Of this thread only, whatever else the machine does meanwhile. Converting takes some 300 ms.
+    const before = process.threadCpuUsage();
+    await jpegToPng(large, live);
+    const { user, system } = process.threadCpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(50);
+  });
+
+  it('gives each of several callers its own picture, and leaves their bytes alone', async () => {
+    const widths = [64, 128, 192];
+    const pictures = widths.map((width) => picture(width, 64));
+    const found = await Promise.all([
+      ...pictures.map(pixelsOf),
+      pixelsOf(Buffer.from('no picture')).catch(() => null),
+      ...pictures.map(pixelsOf),
+    ]);
+    expect(found.map((each) => each?.width)).toEqual([...widths, undefined, ...widths]);
+  });
+
+  it('stops when its signal is aborted, and the next is converted', async () => {
+    const abort = new AbortController();
+    const reason = new Error('stop');
+    const first = jpegToPng(picture(2048, 1536), abort.signal);
+    const second = jpegToPng(picture(640, 400), abort.signal);
+    const third = pixelsOf(picture(320, 200));
+    abort.abort(reason);
+    await expect(first).rejects.toBe(reason);
+    await expect(second).rejects.toBe(reason);
+    expect((await third).width).toBe(320);
+  });
+
+  it('keeps no process alive, and works where the process goes on', async () => {
+    const bytes = picture(2048, 1536).toString('base64');
+    const script = `
+      const { jpegToPng } = await import(${JSON.stringify(MODULE)});
+      let text = '';
+      for await (const chunk of process.stdin) text += chunk;
+      const { signal } = new AbortController();
+      if (process.argv[1] === 'stay') setTimeout(() => {}, 60_000);
+      jpegToPng(Buffer.from(text, 'base64'), signal).then(({ length }) => {
+        console.log(length > 1000 ? 'converted' : 'nothing');
+        process.exit();
+      });
+      process.on('exit', () => console.log('end'));
+    `;
+    const start = (mode: string) => {
+      const going = run(process.execPath, ['--input-type=module', '-e', script, mode]);
+      going.child.stdin?.end(bytes);
+      return going;
+    };
+    expect(await start('leave')).toEqual({ stdout: 'end\n', stderr: '' });
+    expect(await start('stay')).toEqual({ stdout: 'converted\nend\n', stderr: '' });
   });
 });
+
+async function pixelsOf(bytes: Uint8Array): Promise<PNG> {
+  return PNG.sync.read(Buffer.from(await jpegToPng(bytes, live)));
+}
 
 function hugePicture(): Buffer {
   const bytes = Buffer.from(picture(16, 16));

@@ -113,7 +113,7 @@ async function readScreen(aws: Aws, instanceId: string, context: StepContext): P
   try {
     const answer = await ask(call, () => aws.ec2.send(command, { abortSignal: context.signal }));
     const jpeg = Buffer.from(answer.ImageData ?? '', 'base64');
-    return jpeg.length === 0 ? null : jpegToPng(jpeg);
+    return jpeg.length === 0 ? null : await jpegToPng(jpeg, context.signal);
   } catch (error) {
     context.signal.throwIfAborted();
     if (!NOT_YET.includes(awsCodeOf(error)))
