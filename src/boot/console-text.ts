@@ -5,8 +5,10 @@
 const CURSOR_MOVE = /(?:\u001b\[|\u009b)[0-9;]*[Hf]/g;
 /** Any other CSI sequence; ECMA-48 §5.4. */
 const CONTROL_SEQUENCE = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]/g;
-/** OSC, DCS, APC, PM and SOS strings, ended by BEL or ST. */
-const CONTROL_STRING = /\u001b[\]P_^X][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
+/** Linux resets and sets its palette by these, alone among OSC without a terminator; console_codes(4). */
+const PALETTE = /\u001b\](?:R|P[0-9a-fA-F]{7})/g;
+/** OSC, DCS, APC, PM and SOS strings, ended by BEL or ST in their line: none may hide the lines after it. */
+const CONTROL_STRING = /\u001b[\]P_^X][^\u0007\u001b\r\n]*(?:\u0007|\u001b\\)/g;
 /** Two characters or more, but none that begins a longer sequence. */
 const OTHER_ESCAPE = /\u001b(?:[ -/]+[0-~]|[0-Z\\-~])/g;
 /** A sequence that was cut at the end of what was read so far. */
@@ -19,6 +21,7 @@ const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 export function decodeConsole(bytes: Uint8Array): string {
   return new TextDecoder()
     .decode(bytes)
+    .replace(PALETTE, '')
     .replace(CONTROL_STRING, '')
     .replace(CURSOR_MOVE, '\n')
     .replace(CONTROL_SEQUENCE, '')

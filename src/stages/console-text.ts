@@ -10,8 +10,12 @@ const MAX_LINE_LENGTH = 4096;
 const MAX_TEXT_LENGTH = 1024 * 1024;
 const TAIL_LINE_LENGTH = 200;
 
+/** Linux resets and sets its palette by these, alone among OSC without a terminator; console_codes(4). */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
-const STRING_SEQUENCE = /\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?/g;
+const PALETTE_SEQUENCE = /\x1b\](?:R|P[0-9a-fA-F]{7})/g;
+/** A string counts only when it ends within its line: one that never ends must not hide the lines after it. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
+const STRING_SEQUENCE = /\x1b[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
 const CONTROL_SEQUENCE = /(?:\x1b\[|\x9b)[0-?]*[ -/]*([@-~])?/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
@@ -27,6 +31,7 @@ const COLUMN_MOVES = 'CG`';
 export function readConsole(text: string): string[] {
   const plain = text
     .slice(-MAX_TEXT_LENGTH)
+    .replace(PALETTE_SEQUENCE, '')
     .replace(STRING_SEQUENCE, '')
     .replace(CONTROL_SEQUENCE, (_, final: string | undefined) => replaceMove(final ?? ''))
     .replace(SHORT_SEQUENCE, '')

@@ -17,6 +17,13 @@ test('resets, private modes, character sets, titles and 8-bit sequences are remo
   expect(decode('\u001bc\u001b[?7l\u001b[=3h\u001b(BSea\u001b]0;title\u0007BIOS\u009b1m')).toBe('SeaBIOS');
 });
 
+test('palette changes and strings without an end hide nothing after them', () => {
+  expect(decode('boot\n\u001b]RDebian\n\u001b]P0abcdefweb01\nlogin: \u0007')).toBe(
+    'boot\nDebian\nweb01\nlogin:',
+  );
+  expect(decode('\u001b]0;web01\nKernel panic\u0007')).toContain('\nKernel panic');
+});
+
 test('an escape cut at the end of what was read is not shown', () => {
   expect(decode('booting\u001b[3')).toBe('booting');
   expect(decode('booting\u001b')).toBe('booting');
