@@ -14,6 +14,7 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { TaggedThing } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { ask, awsCodeOf } from './errors.ts';
+import { describeImage } from './image.ts';
 import { listMultiparts, objectUrl } from './multipart.ts';
 import { isObjectKey, MACHINE_TAG, machineOfKey, RUN_TAG, runPrefix, tagValue } from './names.ts';
 import { listObjects } from './object.ts';
@@ -107,22 +108,25 @@ async function taggedImages(aws: Aws, { run, signal }: Removal): Promise<TaggedT
   });
 }
 
-/** Tasks under way, and ended ones whose snapshot never got its tags: the others' snapshots are listed themselves. */
+/** Tasks under way, and ended ones of which something never got its tags: what has them is listed itself. */
 async function taggedTasks(aws: Aws, removal: Removal): Promise<TaggedThing[]> {
   const things: TaggedThing[] = [];
   for (const task of await listTasks(aws, removal)) {
-    if (!task.isActive && !(await hasUntaggedSnapshot(aws, task, removal))) continue;
-    const detail = task.isActive ? 'under way' : `made ${task.snapshotIds.join(', ')}`;
+    if (!task.isActive && !(await madeUntagged(aws, task, removal))) continue;
+    const made = [...(task.imageId === null ? [] : [task.imageId]), ...task.snapshotIds];
+    const detail = task.isActive ? 'under way' : `made ${made.join(', ')}`;
     things.push({ kind: 'import-task', id: task.taskId, machine: task.machine, detail });
   }
   return things;
 }
 
-async function hasUntaggedSnapshot(
+async function madeUntagged(
   aws: Aws,
-  { snapshotIds }: AnyTask,
+  { imageId, snapshotIds }: AnyTask,
   { run, signal }: Removal,
 ): Promise<boolean> {
+  const image = imageId === null ? null : await describeImage(aws, imageId, signal);
+  if (image !== null && tagValue(image.Tags, RUN_TAG) !== run) return true;
   for (const snapshotId of snapshotIds) {
     const tags = await snapshotTags(aws, snapshotId, signal);
     if (tags !== null && tagValue(tags, RUN_TAG) !== run) return true;

@@ -25,6 +25,9 @@ import { deleteObject } from './object.ts';
 /** The run whose things may be removed. */
 export type Removal = { run: string; signal: AbortSignal };
 
+/** `isOurs`: known by the import task that made it, which passes no tags on and was not watched to its end. */
+export type OwnRemoval = Removal & { isOurs?: boolean };
+
 const POLL_MS = 1_000;
 /** Instances take up to some minutes to stop, and their disks are attached until then. */
 const TERMINATION_TIMEOUT_MS = 5 * 60_000;
@@ -67,10 +70,14 @@ export async function removeVolume(aws: Aws, volumeId: string, { run, signal }: 
 }
 
 /** Deregisters an AMI; its snapshots stay. */
-export async function removeImage(aws: Aws, imageId: string, { run, signal }: Removal): Promise<void> {
+export async function removeImage(
+  aws: Aws,
+  imageId: string,
+  { run, signal, isOurs = false }: OwnRemoval,
+): Promise<void> {
   const image = await describeImage(aws, imageId, signal);
   if (image === null) return;
-  checkTag(image.Tags, { run, thing: `AMI ${imageId}` });
+  if (!isOurs) checkTag(image.Tags, { run, thing: `AMI ${imageId}` });
   const call = { doing: 'Deregistering an AMI', action: 'ec2:DeregisterImage', resource: imageId };
   const command = new DeregisterImageCommand({ ImageId: imageId });
   await askUnless(['InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable'], call, () =>
@@ -78,11 +85,10 @@ export async function removeImage(aws: Aws, imageId: string, { run, signal }: Re
   );
 }
 
-/** `isOurs`: known by the import task that made it, where a crash came before its tags. */
 export async function removeSnapshot(
   aws: Aws,
   snapshotId: string,
-  { run, signal, isOurs = false }: Removal & { isOurs?: boolean },
+  { run, signal, isOurs = false }: OwnRemoval,
 ): Promise<void> {
   const tags = await snapshotTags(aws, snapshotId, signal);
   if (tags === null) return;

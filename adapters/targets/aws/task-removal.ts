@@ -33,9 +33,9 @@ export async function listTasks(aws: Aws, { run, signal }: Removal): Promise<Any
 export async function removeTask(aws: Aws, task: AnyTask, removal: Removal): Promise<void> {
   const ended = task.isActive ? await cancelAndWatch(aws, task, removal) : task;
   if (ended === null) return;
-  if (ended.imageId !== null) await removeImage(aws, ended.imageId, removal);
-  for (const snapshotId of ended.snapshotIds)
-    await removeSnapshot(aws, snapshotId, { ...removal, isOurs: true });
+  const ofTask = { ...removal, isOurs: true };
+  if (ended.imageId !== null) await removeImage(aws, ended.imageId, ofTask);
+  for (const snapshotId of ended.snapshotIds) await removeSnapshot(aws, snapshotId, ofTask);
 }
 
 async function cancelAndWatch(aws: Aws, task: AnyTask, removal: Removal): Promise<AnyTask | null> {

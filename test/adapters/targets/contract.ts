@@ -340,6 +340,7 @@ function create(ground: TargetGround, options: JsonObject): Target {
   return ground.adapter.create(ground.adapter.options.parse(options), {
     waveFolder: tmpdir(),
     scratchFolder: tmpdir(),
+    cacheFolder: tmpdir(),
   });
 }
 

@@ -276,7 +276,7 @@ test('keep: true leaves the uploaded objects', async () => {
 
 function targetWith(options: JsonObject): Target {
   const parsed = ground.adapter.options.parse({ ...ground.options, ...options });
-  return ground.adapter.create(parsed, { waveFolder: '.', scratchFolder: '.' });
+  return ground.adapter.create(parsed, { waveFolder: '.', scratchFolder: '.', cacheFolder: '.' });
 }
 
 function contextOf(run: string, state = createDurableState(), machine = 'web01'): FakeStepContext {

@@ -90,5 +90,5 @@ describe('the trust policy of the role', () => {
 
 function targetWith(options: JsonObject): Target {
   const parsed = ground.adapter.options.parse({ ...ground.options, ...options });
-  return ground.adapter.create(parsed, { waveFolder: '.', scratchFolder: '.' });
+  return ground.adapter.create(parsed, { waveFolder: '.', scratchFolder: '.', cacheFolder: '.' });
 }
