@@ -29,10 +29,11 @@ export async function registerImage(
   const entry = await context.ledger.intend('image');
   const knownId = entry.ref?.imageId;
   if (entry.state === 'done' && typeof knownId === 'string') return { kind: 'done', value: knownId };
-  const imageId =
-    typeof knownId === 'string' ? knownId : await register(aws, { request, snapshots, context, entry });
-  const known = await context.ledger.settle(entry, 'intended', { imageId });
-  return watchImage(aws, { entry: known, imageId, context });
+  // Noted once: the time of the note says how long the AMI may stay invisible.
+  if (typeof knownId === 'string') return watchImage(aws, { entry, imageId: knownId, context });
+  const imageId = await register(aws, { request, snapshots, context, entry });
+  const registered = await context.ledger.settle(entry, 'intended', { imageId });
+  return watchImage(aws, { entry: registered, imageId, context });
 }
 
 /** null where there is none. */
