@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { sources, targets } from '../adapters/registry.ts';
 import type { Config } from './config.ts';
+import type { AdapterEnvironment } from './domain/adapter.ts';
 import { resolveEnvReferences } from './domain/env-reference.ts';
 import { LandfallError } from './domain/errors.ts';
 import type { JsonObject } from './domain/json.ts';
@@ -39,16 +40,17 @@ export type App = Workshop & { state: State; queues: Queues; conductor: Conducto
 
 export async function openWorkshop(config: Config): Promise<Workshop> {
   const scratchFolder = await makeScratchFolder('work');
+  const folders = { scratchFolder, cacheFolder: config.cache };
   const evidence = openEvidence(config.evidence);
   const adapters = { sources: new Map<Wave, Source>(), targets: new Map<Wave, Target>() };
   return {
     config,
     evidence,
     loadWave: (file) => loadWave(file, { sources, targets }),
-    inspect: inspectPath,
+    inspect: (path, signal) => inspectPath({ path, cacheFolder: config.cache, signal }),
     resolve: resolvePlan,
-    openSource: (wave) => remember(adapters.sources, wave, () => createSource(wave, scratchFolder)),
-    openTarget: (wave) => remember(adapters.targets, wave, () => createTarget(wave, scratchFolder)),
+    openSource: (wave) => remember(adapters.sources, wave, () => createSource(wave, folders)),
+    openTarget: (wave) => remember(adapters.targets, wave, () => createTarget(wave, folders)),
     [Symbol.asyncDispose]: () => rm(scratchFolder, { recursive: true, force: true }),
   };
 }
@@ -90,16 +92,19 @@ function createRunStep(workshop: Workshop): RunStep {
   };
 }
 
-function createSource(wave: Wave, scratchFolder: string): Source {
+/** Of this process: the same whatever the wave. */
+type Folders = Omit<AdapterEnvironment, 'waveFolder'>;
+
+function createSource(wave: Wave, folders: Folders): Source {
   const adapter = sources[wave.source.kind];
   if (adapter === undefined) throw unknownAdapter('source', wave.source.kind, Object.keys(sources));
-  return adapter.create(resolved(wave.source.options), { waveFolder: dirname(wave.file), scratchFolder });
+  return adapter.create(resolved(wave.source.options), { waveFolder: dirname(wave.file), ...folders });
 }
 
-function createTarget(wave: Wave, scratchFolder: string): Target {
+function createTarget(wave: Wave, folders: Folders): Target {
   const adapter = targets[wave.target.kind];
   if (adapter === undefined) throw unknownAdapter('target', wave.target.kind, Object.keys(targets));
-  return adapter.create(resolved(wave.target.options), { waveFolder: dirname(wave.file), scratchFolder });
+  return adapter.create(resolved(wave.target.options), { waveFolder: dirname(wave.file), ...folders });
 }
 
 function resolved(options: JsonObject): JsonObject {

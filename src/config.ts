@@ -12,6 +12,8 @@ export type Config = {
   staging: string;
   /** Absolute folder, or s3://bucket/prefix. */
   evidence: string;
+  /** Absolute folder for what was found out at some cost; losing it costs time only. */
+  cache: string;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 };
 
@@ -31,6 +33,8 @@ const environmentSchema = z.object({
   LANDFALL_STAGING: text,
   LANDFALL_EVIDENCE: text,
   LANDFALL_LOG: z.enum(['debug', 'info', 'warn', 'error']).optional(),
+  XDG_CACHE_HOME: text,
+  HOME: text,
 });
 
 export function readConfig(environment: NodeJS.ProcessEnv, folder: string): Config {
@@ -49,12 +53,19 @@ export function readConfig(environment: NodeJS.ProcessEnv, folder: string): Conf
     redisUrl: REDIS_URL ?? null,
     staging: resolve(folder, LANDFALL_STAGING ?? join(home, 'staging')),
     evidence: evidenceAt(folder, LANDFALL_EVIDENCE ?? join(home, 'evidence')),
+    cache: userCache(parsed.data) ?? join(home, 'cache'),
     logLevel: LANDFALL_LOG ?? 'info',
   };
 }
 
 function evidenceAt(folder: string, place: string): string {
   return place.startsWith('s3://') || isAbsolute(place) ? place : resolve(folder, place);
+}
+
+/** By the XDG base directory specification, which has relative paths ignored; null: a service without a home. */
+function userCache({ XDG_CACHE_HOME, HOME }: z.infer<typeof environmentSchema>): string | null {
+  if (XDG_CACHE_HOME !== undefined && isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'landfall');
+  return HOME !== undefined && isAbsolute(HOME) ? join(HOME, '.cache', 'landfall') : null;
 }
 
 function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -8,6 +8,8 @@ export type AdapterEnvironment = {
   waveFolder: string;
   /** Scratch space of this process; its owner removes it. Sockets live in the OS temp folder instead (108 bytes). */
   scratchFolder: string;
+  /** Survives processes; losing it costs time only. */
+  cacheFolder: string;
 };
 
 export type SourceAdapter = {

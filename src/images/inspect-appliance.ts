@@ -6,11 +6,13 @@ import type { Machine } from '../domain/machine.ts';
 import { readAppliance } from './appliance.ts';
 import { createVerdicts, verdictFolder } from './manifest-verdicts.ts';
 
+export type InspectOptions = { path: string; cacheFolder: string; signal: AbortSignal };
+
 /** Throws `image-…` errors, `digest-mismatch`, `source-not-off`. */
-export async function inspectPath(path: string, signal: AbortSignal): Promise<Machine[]> {
+export async function inspectPath({ path, cacheFolder, signal }: InspectOptions): Promise<Machine[]> {
   const scratchFolder = await mkdtemp(join(tmpdir(), 'landfall-inspect-'));
   try {
-    const verdicts = createVerdicts(verdictFolder(process.env));
+    const verdicts = createVerdicts(verdictFolder(cacheFolder));
     const found = await readAppliance(path, { signal, verdicts, scratchFolder });
     return found.map(({ machine }) => machine);
   } finally {

@@ -6,7 +6,6 @@
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonValue } from '../domain/json.ts';
 
@@ -22,9 +21,9 @@ export type Verdicts = {
   }): Promise<T>;
 };
 
-/** Where verdicts outlive a process: the user's cache folder, by the XDG base directory specification. */
-export function verdictFolder(environment: NodeJS.ProcessEnv): string {
-  return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'landfall', 'verdicts');
+/** Where verdicts outlive a process. */
+export function verdictFolder(cacheFolder: string): string {
+  return join(cacheFolder, 'verdicts');
 }
 
 /** `folder` null: they last as long as the process. */

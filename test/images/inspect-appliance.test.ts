@@ -1,6 +1,7 @@
 import { chmod, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Machine } from '../../src/domain/machine.ts';
 import { inspectPath } from '../../src/images/inspect-appliance.ts';
 import { findNeighbour } from '../../src/images/neighbour-file.ts';
 import {
@@ -20,12 +21,14 @@ let folder: TempFolder;
 
 beforeEach(async () => {
   folder = await makeTempFolder();
-  vi.stubEnv('XDG_CACHE_HOME', join(folder.path, 'cache'));
 });
 afterEach(async () => {
-  vi.unstubAllEnvs();
   await folder[Symbol.asyncDispose]();
 });
+
+function inspect(path: string): Promise<Machine[]> {
+  return inspectPath({ path, cacheFolder: join(folder.path, 'cache'), signal: live });
+}
 
 describe('inspecting a path', () => {
   it('shows every machine of an OVA as plain data', async () => {
@@ -43,7 +46,7 @@ describe('inspecting a path', () => {
     const manifest = join(folder.path, 'shop.mf');
     await writeFile(manifest, await manifestText([ovf, vmdk], 'SHA512'));
     const ova = await packOva(join(folder.path, 'shop.ova'), [ovf, manifest, vmdk]);
-    expect(JSON.parse(JSON.stringify(await inspectPath(ova, live)))).toMatchObject([
+    expect(JSON.parse(JSON.stringify(await inspect(ova)))).toMatchObject([
       {
         name: 'shop-web',
         firmware: 'bios',
@@ -54,13 +57,13 @@ describe('inspecting a path', () => {
       },
       { name: 'shop-db', cpus: 1, disks: [{ id: '0', bytes: 2 * MIB, format: 'blank', file: null }] },
     ]);
-    expect(await readdir(join(folder.path, 'cache', 'landfall', 'verdicts'))).toHaveLength(1);
+    expect(await readdir(join(folder.path, 'cache', 'verdicts'))).toHaveLength(1);
   });
 
   it('is no worse where the cache cannot be written', async () => {
     await writeFile(join(folder.path, 'cache'), 'a file in the way');
     await gzipFile(await makeRawDisk(join(folder.path, 'd.img')), join(folder.path, 'd.img.gz'));
-    expect(await inspectPath(join(folder.path, 'd.img.gz'), live)).toMatchObject([{ name: 'd' }]);
+    expect(await inspect(join(folder.path, 'd.img.gz'))).toMatchObject([{ name: 'd' }]);
   });
 });
 
@@ -90,7 +93,7 @@ describe('files beside a descriptor', () => {
     const isRoot = process.geteuid?.() === 0;
     if (isRoot) process.seteuid?.(65_534);
     try {
-      await expect(inspectPath(join(folder.path, 'd.img'), live)).rejects.toMatchObject({
+      await expect(inspect(join(folder.path, 'd.img'))).rejects.toMatchObject({
         code: 'image-unreadable',
         message: expect.stringMatching(/may not read it/),
       });

@@ -2,7 +2,6 @@
 import type { z } from 'zod';
 import type { SourceAdapter } from '../../../src/domain/adapter.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
-import { createVerdicts, verdictFolder } from '../../../src/images/manifest-verdicts.ts';
 import { filesMachineOptionsSchema, filesOptionsSchema } from './options.ts';
 import { createFilesSource } from './source.ts';
 
@@ -11,10 +10,5 @@ export const filesSource: SourceAdapter = {
   // Optional keys may be `undefined` to zod and are never there in JSON.
   options: filesOptionsSchema as unknown as z.ZodType<JsonObject>,
   machineOptions: filesMachineOptionsSchema as unknown as z.ZodType<JsonObject>,
-  create: (options, environment) =>
-    createFilesSource({
-      options: filesOptionsSchema.parse(options),
-      environment,
-      verdicts: createVerdicts(verdictFolder(process.env)),
-    }),
+  create: (options, environment) => createFilesSource(filesOptionsSchema.parse(options), environment),
 };

@@ -13,20 +13,15 @@ import { readAppliance } from '../../../src/images/appliance.ts';
 import type { ApplianceMachine, ReadOptions } from '../../../src/images/appliance-machine.ts';
 import { type BareDisk, readBareMachine } from '../../../src/images/bare-machine.ts';
 import { fingerprintLayout } from '../../../src/images/fingerprint.ts';
-import type { Verdicts } from '../../../src/images/manifest-verdicts.ts';
+import { createVerdicts, verdictFolder } from '../../../src/images/manifest-verdicts.ts';
 import { openImageOverNbd } from '../../../src/images/qemu-nbd.ts';
 import { type FilesMachineOptions, type FilesOptions, machineOptions, memoryBytes } from './options.ts';
 import { removeUnpacked, unpackDisk } from './unpack.ts';
 
-export type FilesSourceOptions = {
-  options: FilesOptions;
-  environment: AdapterEnvironment;
-  verdicts: Verdicts;
-};
-
-export function createFilesSource({ options, environment, verdicts }: FilesSourceOptions): Source {
+export function createFilesSource(options: FilesOptions, environment: AdapterEnvironment): Source {
   const folder = resolve(environment.waveFolder, options.folder ?? '.');
   const { scratchFolder } = environment;
+  const verdicts = createVerdicts(verdictFolder(environment.cacheFolder));
   const read = (from: JsonObject, reading: Omit<ReadOptions, 'verdicts' | 'scratchFolder'>) =>
     readMachines({ from: machineOptions(from), folder, reading: { ...reading, verdicts, scratchFolder } });
   return {

@@ -5,7 +5,6 @@ import { createFilesSource } from '../../../../adapters/sources/files/source.ts'
 import type { JsonObject } from '../../../../src/domain/json.ts';
 import type { Source } from '../../../../src/domain/ports.ts';
 import { filesOf } from '../../../../src/images/fingerprint.ts';
-import { createVerdicts } from '../../../../src/images/manifest-verdicts.ts';
 import { makeTempFolder } from '../../../images/make-appliance.ts';
 import type { SourceGround } from '../contract.ts';
 
@@ -30,9 +29,8 @@ export async function openFilesGround(make: (folder: string) => Promise<Made>): 
 
 /** `folder` is the wave's folder; `folder/scratch` must be there where something is compressed. */
 export function openFilesSource(folder: string): Source {
-  return createFilesSource({
-    options: {},
-    environment: { waveFolder: folder, scratchFolder: join(folder, 'scratch') },
-    verdicts: createVerdicts(join(folder, 'verdicts')),
-  });
+  return createFilesSource(
+    {},
+    { waveFolder: folder, scratchFolder: join(folder, 'scratch'), cacheFolder: folder },
+  );
 }

@@ -160,7 +160,11 @@ describe('the options of a machine', () => {
 
   it('resolve paths against the folder of the source, and that against the wave file', async () => {
     await makeRawDisk(folder.at('disks', 'd.img'));
-    const environment = { waveFolder: folder.path, scratchFolder: folder.at('scratch') };
+    const environment = {
+      waveFolder: folder.path,
+      scratchFolder: folder.at('scratch'),
+      cacheFolder: folder.path,
+    };
     const source = filesSource.create({ folder: 'disks' }, environment);
     expect(await source.machines({ path: 'd.img' }, new AbortController().signal)).toMatchObject([
       { name: 'd' },
