@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { z } from 'zod';
 import { LandfallError } from './domain/errors.ts';
-import { tryTool } from './processes/child.ts';
+import { childEnvironment, tryTool } from './processes/child.ts';
 
 export type UpNote = { pid: number; redisUrl: string };
 
@@ -33,6 +33,8 @@ export async function lockHome(home: string): Promise<AsyncDisposable> {
   const holder = execa('flock', [...wait, lock, 'sh', '-c', 'echo locked; exec cat'], {
     stdin: 'pipe',
     reject: false,
+    env: childEnvironment(),
+    extendEnv: false,
     detached: true, // Ctrl-C in a terminal must reach us first.
   });
   const failed = await Promise.race([

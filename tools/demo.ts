@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import pc from 'picocolors';
-import { type RunningTool, startTool } from '../src/processes/child.ts';
+import { childEnvironment, pickEnvironment, type RunningTool, startTool } from '../src/processes/child.ts';
 import { buildEstate, type Estate } from './estate/build.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -17,6 +17,8 @@ const landfall = join(root, 'bin', 'landfall.mjs');
 
 const START_TIMEOUT_MS = 30_000;
 const EXIT_INTERRUPTED = 130;
+/** What a command that paints a terminal asks about it. */
+const TERMINAL_VARIABLES = ['TERM', 'COLORTERM', 'NO_COLOR', 'FORCE_COLOR', 'CI'];
 
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -99,7 +101,8 @@ async function runLandfall(
 ): Promise<number> {
   const child = execa(process.execPath, [landfall, ...args], {
     stdio: 'inherit',
-    env: environment,
+    env: childEnvironment({ ...pickEnvironment(TERMINAL_VARIABLES), ...environment }),
+    extendEnv: false,
     cwd: root,
     reject: false,
     detached: true,

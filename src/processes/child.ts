@@ -1,6 +1,7 @@
 /**
  * Child processes with one owner. Each dies with its parent, even when the parent is killed with SIGKILL
- * (`setpriv --pdeathsig KILL`), runs without a shell, and can be limited by `prlimit`.
+ * (`setpriv --pdeathsig KILL`), runs without a shell, and can be limited by `prlimit`. None
+ * inherits the environment: tools that read hostile images get to see no credentials.
  */
 import type { Readable } from 'node:stream';
 import { execa, type Options, type ResultPromise } from 'execa';
@@ -12,6 +13,7 @@ export type ToolOptions = {
   signal?: AbortSignal;
   timeoutMs?: number;
   limits?: ToolLimits;
+  /** Beside what `childEnvironment` gives to all. */
   environment?: Readonly<Record<string, string>>;
   cwd?: string;
   /** Called with each whole line of standard output; carriage returns end a line too (progress). */
@@ -42,6 +44,8 @@ export type RunningTool = AsyncDisposable & {
 const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
 const TAIL_CHARACTERS = 64 * 1024;
 const STOP_GRACE_MS = 3_000;
+/** What every program may need and none can abuse. */
+const INHERITED = ['PATH', 'HOME', 'USER', 'LOGNAME', 'TMPDIR', 'LANG', 'TZ'];
 
 /** Runs a tool to its end. Throws `tool-missing`, `tool-failed` or `cancelled`. */
 export async function runTool(options: ToolOptions): Promise<ToolResult> {
@@ -96,6 +100,21 @@ export async function startTool(options: ToolOptions): Promise<RunningTool> {
   return { pid, exited, stop, [Symbol.asyncDispose]: async () => void (await stop()) };
 }
 
+/** Where programs and temporary files are, messages in English, and what is given; nothing else of our environment. */
+export function childEnvironment(given: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return { ...pickEnvironment(INHERITED), LC_ALL: 'C', ...given };
+}
+
+/** Those of these variables that are set: for a child that needs more than all do. */
+export function pickEnvironment(names: readonly string[]): Record<string, string> {
+  const picked: Record<string, string> = {};
+  for (const name of names) {
+    const value = process.env[name];
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
+}
+
 function spawn(options: ToolOptions, extra: { buffer?: boolean } = {}): Child {
   const args = [
     '--pdeathsig',
@@ -106,7 +125,8 @@ function spawn(options: ToolOptions, extra: { buffer?: boolean } = {}): Child {
     ...options.args,
   ];
   const own: Options = {
-    env: { LC_ALL: 'C', ...options.environment },
+    env: childEnvironment(options.environment),
+    extendEnv: false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { runTool, startTool, tryTool } from '../../src/processes/child.ts';
 
 async function isAlive(pid: number): Promise<boolean> {
@@ -19,6 +19,17 @@ describe('a tool that runs to its end', () => {
     });
     expect(lines).toEqual(['(1%)', '(2%)', 'end']);
     expect(result.exitCode).toBe(0);
+  });
+
+  test('sees what it is given and what all need, and no credentials of ours', async () => {
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+    vi.stubEnv('REDIS_URL', 'redis://:secret@redis');
+    vi.stubEnv('TMPDIR', '/var/tmp');
+    const { stdout } = await runTool({ command: 'env', args: [], environment: { GIVEN: 'yes' } }).finally(
+      () => vi.unstubAllEnvs(),
+    );
+    expect(stdout).not.toContain('secret');
+    expect(stdout.split('\n')).toEqual(expect.arrayContaining(['GIVEN=yes', 'LC_ALL=C', 'TMPDIR=/var/tmp']));
   });
 
   test('that fails is reported with its status and its last words', async () => {

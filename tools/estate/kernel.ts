@@ -2,7 +2,7 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { asLandfallError, LandfallError } from '../../src/domain/errors.ts';
-import { runTool } from '../../src/processes/child.ts';
+import { pickEnvironment, runTool } from '../../src/processes/child.ts';
 import { provideFolder } from './cached-folder.ts';
 
 export type Kernel = {
@@ -15,6 +15,9 @@ export type KernelOptions = { cacheFolder: string; signal?: AbortSignal; log: (l
 
 /** Depends on the current kernel of Debian's cloud images, whose NVMe and ext4 drivers are built in. */
 const META_PACKAGE = 'linux-image-cloud-amd64';
+
+/** How apt reaches its servers, where the environment says it. */
+const APT_VARIABLES = ['http_proxy', 'https_proxy', 'no_proxy', 'APT_CONFIG'];
 
 /** What the guests need and that kernel has as modules: FAT, and the power button with its events. */
 const MODULES = ['vfat', 'nls_cp437', 'nls_ascii', 'button', 'evdev'];
@@ -39,7 +42,8 @@ type Download = { folder: string; signal?: AbortSignal; log: (line: string) => v
 /** The folder into which the package was unpacked. */
 async function downloadKernel({ folder, signal, log }: Download): Promise<string> {
   log(`fetching ${META_PACKAGE} from Debian (about 30 MB)`);
-  const download = { cwd: folder, ...(signal && { signal }) };
+  const environment = pickEnvironment(APT_VARIABLES);
+  const download = { cwd: folder, environment, ...(signal && { signal }) };
   try {
     await fetchPackage(download, []);
   } catch (error) {
@@ -58,7 +62,7 @@ async function downloadKernel({ folder, signal, log }: Download): Promise<string
   return root;
 }
 
-type Place = { cwd: string; signal?: AbortSignal };
+type Place = { cwd: string; environment: Record<string, string>; signal?: AbortSignal };
 
 async function fetchPackage(place: Place, aptOptions: readonly string[]): Promise<void> {
   const { stdout } = await runTool({
