@@ -6,7 +6,7 @@ import type { Landing } from '../../../src/domain/landing.ts';
 import type { StepContext, StepOutcome } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { ask } from './errors.ts';
-import { describeInstance } from './instance.ts';
+import { describeInstance } from './instance-lookup.ts';
 import { landingOf, landingRef } from './landing.ts';
 import { machineOptions } from './options.ts';
 import { closeQuarantine } from './quarantine.ts';

@@ -2,13 +2,13 @@
  * Removes what one ledger entry made, whether or not its id was written down. Discard entries newest first: AWS keeps a
  * snapshot while an AMI uses it, and a group while an instance is in it.
  */
-import { DescribeImagesCommand, DescribeVolumesCommand } from '@aws-sdk/client-ec2';
+import { DescribeImagesCommand } from '@aws-sdk/client-ec2';
 import type { LedgerEntry, StepContext } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { ask } from './errors.ts';
-import { findInstance } from './instance.ts';
+import { findInstance } from './instance-lookup.ts';
 import { listMultiparts } from './multipart.ts';
-import { imageName, objectStem, TOKEN_TAG } from './names.ts';
+import { imageName, objectStem } from './names.ts';
 import { listObjects } from './object.ts';
 import { closeQuarantine } from './quarantine.ts';
 import {
@@ -18,7 +18,7 @@ import {
   removeObject,
   removeSnapshot,
   removeUpload,
-  removeVolume,
+  removeVolumesOf,
 } from './removal.ts';
 import { listTasks, removeTask } from './task-removal.ts';
 
@@ -90,17 +90,7 @@ async function discardInstance(aws: Aws, entry: LedgerEntry, removal: Removal): 
   const instanceId =
     textOf(entry, 'instanceId') ?? (await findInstance(aws, entry, removal.signal))?.InstanceId;
   if (instanceId !== undefined) await removeInstance(aws, instanceId, removal);
-  const call = {
-    doing: 'Looking for volumes',
-    action: 'ec2:DescribeVolumes',
-    resource: aws.options.region,
-  };
-  const command = new DescribeVolumesCommand({
-    Filters: [{ Name: `tag:${TOKEN_TAG}`, Values: [entry.token] }],
-  });
-  const answer = await ask(call, () => aws.ec2.send(command, { abortSignal: removal.signal }));
-  for (const { VolumeId } of answer.Volumes ?? [])
-    if (VolumeId !== undefined) await removeVolume(aws, VolumeId, removal);
+  await removeVolumesOf(aws, entry, removal.signal);
 }
 
 /** While another machine of the run is in it, it stays: the last one removes it. */

@@ -11,8 +11,6 @@
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
  */
 import {
-  DescribeInstancesCommand,
-  type DescribeInstancesRequest,
   type Instance,
   type InstanceBlockDeviceMappingSpecification,
   RunInstancesCommand,
@@ -25,9 +23,11 @@ import type { Aws } from './clients.ts';
 import { askUnless, awsCodeOf } from './errors.ts';
 import { describeImage } from './image.ts';
 import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
+import { describeInstance, findInstance } from './instance-lookup.ts';
 import { instanceTypeFor } from './instance-type.ts';
-import { TOKEN_TAG, tagsFor } from './names.ts';
+import { tagsFor } from './names.ts';
 import { machineOptions } from './options.ts';
+import { removeVolumesOf } from './removal.ts';
 
 export type InstanceStart = {
   request: ImportRequest;
@@ -37,7 +37,6 @@ export type InstanceStart = {
   context: StepContext;
 };
 
-const NOT_FOUND = ['InvalidInstanceID.NotFound'];
 /** Tags of network interfaces let an operator find an address that was left behind. */
 const TAGGED = ['instance', 'volume', 'network-interface'] as const;
 
@@ -49,45 +48,12 @@ export async function startInstance(aws: Aws, start: InstanceStart): Promise<Ste
   if (typeof knownId === 'string') return watchInstance(aws, { start, entry, instanceId: knownId });
   const instanceId = await run(aws, start, entry);
   if (instanceId === null) {
+    await removeVolumesOf(aws, entry, context.signal);
     await context.ledger.settle(entry, 'discarded');
     return startInstance(aws, start);
   }
   const started = await context.ledger.settle(entry, 'intended', { instanceId });
   return watchInstance(aws, { start, entry: started, instanceId });
-}
-
-/** null where there is none (any more). */
-export async function describeInstance(
-  aws: Aws,
-  instanceId: string,
-  signal: AbortSignal,
-): Promise<Instance | null> {
-  return (await describe(aws, { InstanceIds: [instanceId] }, signal))[0] ?? null;
-}
-
-/** What this ledger entry made, where its id was never written down. */
-export async function findInstance(
-  aws: Aws,
-  { token }: LedgerEntry,
-  signal: AbortSignal,
-): Promise<Instance | null> {
-  const filter = { Name: `tag:${TOKEN_TAG}`, Values: [token] };
-  return (await describe(aws, { Filters: [filter] }, signal))[0] ?? null;
-}
-
-async function describe(
-  aws: Aws,
-  request: DescribeInstancesRequest,
-  signal: AbortSignal,
-): Promise<Instance[]> {
-  const call = {
-    doing: 'Looking for an instance',
-    action: 'ec2:DescribeInstances',
-    resource: request.InstanceIds?.join(', ') ?? aws.options.region,
-  };
-  const command = new DescribeInstancesCommand(request);
-  const answer = await askUnless(NOT_FOUND, call, () => aws.ec2.send(command, { abortSignal: signal }));
-  return (answer?.Reservations ?? []).flatMap(({ Instances }) => Instances ?? []);
 }
 
 /** The instance's id; null where this token's instance was terminated already. */
@@ -185,6 +151,8 @@ async function replaceTerminated(
 ): Promise<StepOutcome<Instance>> {
   const { context } = start;
   const { Code: code = '', Message: reason = code } = instance?.StateReason ?? {};
+  // They outlive it, and nobody would look for them: the next instance gets disks of its own.
+  await removeVolumesOf(aws, entry, context.signal);
   if (entry.state === 'done' || instance === null || code.startsWith('Client.UserInitiated')) {
     context.log(
       'warn',

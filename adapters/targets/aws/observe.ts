@@ -10,7 +10,7 @@ import type { StepContext } from '../../../src/domain/ports.ts';
 import { jpegToPng } from '../../../src/images/png.ts';
 import type { Aws } from './clients.ts';
 import { ask, askUnless, awsCodeOf } from './errors.ts';
-import { describeInstance } from './instance.ts';
+import { describeInstance } from './instance-lookup.ts';
 import { landingRef } from './landing.ts';
 
 /** Answers of an instance that has no console or screen yet, or has them no more. */

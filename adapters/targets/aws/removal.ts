@@ -14,12 +14,13 @@ import {
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
 import { LandfallError } from '../../../src/domain/errors.ts';
+import type { LedgerEntry } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
-import { type AwsCall, askUnless } from './errors.ts';
+import { type AwsCall, ask, askUnless } from './errors.ts';
 import { describeImage } from './image.ts';
-import { describeInstance } from './instance.ts';
+import { describeInstance } from './instance-lookup.ts';
 import { abortMultipart, headObject, type ObjectPlace, objectUrl, type UploadPlace } from './multipart.ts';
-import { isObjectKey, RUN_METADATA, RUN_TAG, runPrefix, tagValue } from './names.ts';
+import { isObjectKey, RUN_METADATA, RUN_TAG, runPrefix, TOKEN_TAG, tagValue } from './names.ts';
 import { deleteObject } from './object.ts';
 
 /** The run whose things may be removed. */
@@ -67,6 +68,21 @@ export async function removeVolume(aws: Aws, volumeId: string, { run, signal }: 
     );
     return deleted !== null;
   });
+}
+
+/** The disks of an entry's instance, which outlive it. */
+export async function removeVolumesOf(aws: Aws, entry: LedgerEntry, signal: AbortSignal): Promise<void> {
+  const call = {
+    doing: 'Looking for volumes',
+    action: 'ec2:DescribeVolumes',
+    resource: aws.options.region,
+  };
+  const command = new DescribeVolumesCommand({
+    Filters: [{ Name: `tag:${TOKEN_TAG}`, Values: [entry.token] }],
+  });
+  const answer = await ask(call, () => aws.ec2.send(command, { abortSignal: signal }));
+  for (const { VolumeId } of answer.Volumes ?? [])
+    if (VolumeId !== undefined) await removeVolume(aws, VolumeId, { run: entry.run, signal });
 }
 
 /** Deregisters an AMI; its snapshots stay. */
