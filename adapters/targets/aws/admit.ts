@@ -10,6 +10,7 @@ import { describeInstance } from './instance-lookup.ts';
 import { landingOf, landingRef } from './landing.ts';
 import { machineOptions } from './options.ts';
 import { closeQuarantine } from './quarantine.ts';
+import { tidyUp } from './tidy.ts';
 
 /** AWS's reads lag behind its writes by seconds. */
 const CONFIRM_AFTER_MS = 2_000;
@@ -29,7 +30,7 @@ export async function admitInstance(
   }
   if (entry.state !== 'done')
     await context.ledger.settle(entry, 'done', { instanceId: ref.instanceId, groups });
-  await leaveQuarantine(aws, context);
+  await tidyUp(context, () => leaveQuarantine(aws, context));
   return { kind: 'done', value: landingOf({ ...ref, groups }) };
 }
 

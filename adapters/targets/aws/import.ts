@@ -14,6 +14,7 @@ import { landingOf } from './landing.ts';
 import { deleteObject, objectRef } from './object.ts';
 import { machineOptions } from './options.ts';
 import { openQuarantine } from './quarantine.ts';
+import { tidyUp } from './tidy.ts';
 
 type ImportedImage = { imageId: string; snapshots: Snapshots };
 
@@ -29,7 +30,7 @@ export async function importMachine(
   const quarantineGroup = await openQuarantine(aws, subnet, context);
   const started = await startInstance(aws, { request, imageId, quarantineGroup, subnet, context });
   if (started.kind === 'wait') return started;
-  if (!aws.options.keep) await deleteObjects(aws, context);
+  if (!aws.options.keep) await tidyUp(context, () => deleteObjects(aws, context));
   const instance = started.value;
   const landing = landingOf({
     region: aws.options.region,

@@ -1,0 +1,15 @@
+/** Tidying up after a step that has reached its goal. */
+import { LandfallError } from '../../../src/domain/errors.ts';
+import type { StepContext } from '../../../src/domain/ports.ts';
+
+/** A machine that runs has not failed because something stays behind: it is logged, and the ledger knows it for cleanup. */
+export async function tidyUp(context: StepContext, remove: () => Promise<void>): Promise<void> {
+  try {
+    await remove();
+  } catch (error) {
+    context.signal.throwIfAborted();
+    // Only what the target said: a lost lease must end the step.
+    if (!(error instanceof LandfallError) || !error.code.startsWith('target-')) throw error;
+    context.log('warn', `${error.message} It stays until \`landfall cleanup ${context.run}\`.`);
+  }
+}
