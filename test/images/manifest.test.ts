@@ -150,10 +150,18 @@ describe('checking a manifest', () => {
     const verdicts = createVerdicts(null);
     const first = new AbortController();
     const reason = new Error('enough');
-    const aborted = check(text, { verdicts, signal: first.signal, onProgress: () => first.abort(reason) });
-    const waiting = check(text, { verdicts });
+    // The second comes while the first is at it: only then does it wait for the other.
+    const waiting = Promise.withResolvers<unknown>();
+    const aborted = check(text, {
+      verdicts,
+      signal: first.signal,
+      onProgress: () => {
+        waiting.resolve(check(text, { verdicts }));
+        first.abort(reason);
+      },
+    });
     await expect(aborted).rejects.toBe(reason);
-    await waiting;
+    await waiting.promise;
     expect(reads).toBeGreaterThan(0);
   });
 

@@ -10,6 +10,7 @@ import type { Artifact } from '../../../src/domain/landing.ts';
 import type { StepOutcome, Target, UploadRequest, UploadSink } from '../../../src/domain/ports.ts';
 import { runTool } from '../../../src/processes/child.ts';
 import type { FakeStepContext, StepContextOptions } from '../../fakes/step-context.ts';
+import { bootDisk } from '../../sandbox/ec2/boot-sector.ts';
 
 const MIB = 2 ** 20;
 const DISK_BYTES = 32 * MIB;
@@ -101,6 +102,8 @@ export async function removeAll(target: Target, run: string): Promise<void> {
 export async function makeDisk(folder: string, container: Container): Promise<Buffer> {
   const raw = join(folder, 'disk.raw');
   const file = await open(raw, 'w');
+  // A disk that cannot boot would be seen as failed as soon as the firmware says so.
+  await file.write(bootDisk('boots'), 0, 512, 0);
   await file.write(randomBytes(CONTENT_BYTES), 0, CONTENT_BYTES, MIB);
   await file.close();
   await truncate(raw, DISK_BYTES);
