@@ -94,10 +94,11 @@ export interface Slots {
 
 /** What outlives workers: screenshots, consoles, digests, proofs. Paths are relative, with `/`. */
 export interface Evidence {
-  put(path: string, bytes: Uint8Array | string): Promise<void>;
+  /** What was there before stays when it is aborted. */
+  put(path: string, bytes: Uint8Array | string, signal?: AbortSignal): Promise<void>;
   /** null when there is none. */
-  get(path: string): Promise<Uint8Array | null>;
-  list(prefix: string): Promise<string[]>;
+  get(path: string, signal?: AbortSignal): Promise<Uint8Array | null>;
+  list(prefix: string, signal?: AbortSignal): Promise<string[]>;
   /** Where an operator finds it: an absolute file path or an s3:// URL. */
   locate(path: string): string;
 }

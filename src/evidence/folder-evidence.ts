@@ -17,29 +17,41 @@ export function openFolderEvidence(folder: string): Evidence {
   const locate = (path: string): string => join(root, checkEvidencePath(path));
   return {
     locate,
-    put: (path, bytes) => guard('write', locate(path), () => writeWhole(root, locate(path), bytes)),
-    get: (path) => guard('read', locate(path), () => readIfThere(root, locate(path))),
-    list(prefix) {
+    put: (path, bytes, signal) =>
+      guard({ doing: 'write', path: locate(path), signal }, (options) =>
+        writeWhole({ root, file: locate(path), bytes }, options),
+      ),
+    get: (path, signal) =>
+      guard({ doing: 'read', path: locate(path), signal }, (options) =>
+        readIfThere({ root, file: locate(path) }, options),
+      ),
+    list(prefix, signal) {
       checkEvidencePrefix(prefix);
       // Only the folder that the prefix names can hold what begins with it.
       const start = join(root, prefix.slice(0, prefix.lastIndexOf('/') + 1));
-      return guard('list', start, async () => {
-        const paths = (await walk(start)).map((file) => relative(root, file).split(sep).join('/'));
+      return guard({ doing: 'list', path: start, signal }, async (options) => {
+        const paths = (await walk(start, options)).map((file) => relative(root, file).split(sep).join('/'));
         return paths.filter((path) => path.startsWith(prefix)).sort();
       });
     },
   };
 }
 
-async function writeWhole(root: string, file: string, bytes: Uint8Array | string): Promise<void> {
+type Abortable = { signal?: AbortSignal };
+
+async function writeWhole(
+  { root, file, bytes }: { root: string; file: string; bytes: Uint8Array | string },
+  options: Abortable,
+): Promise<void> {
   const folder = dirname(file);
   await mkdir(folder, { recursive: true });
   await checkInside(root, folder);
   const aside = join(folder, `${UNFINISHED}${randomBytes(8).toString('hex')}`);
   try {
     await using handle = await open(aside, 'wx');
-    await handle.writeFile(bytes);
+    await handle.writeFile(bytes, options);
     await handle.sync();
+    options.signal?.throwIfAborted();
     await rename(aside, file);
   } catch (error) {
     await rm(aside, { force: true });
@@ -49,10 +61,13 @@ async function writeWhole(root: string, file: string, bytes: Uint8Array | string
   await handle.sync();
 }
 
-async function readIfThere(root: string, file: string): Promise<Uint8Array | null> {
+async function readIfThere(
+  { root, file }: { root: string; file: string },
+  options: Abortable,
+): Promise<Uint8Array | null> {
   try {
     await checkInside(root, file);
-    return await readFile(file);
+    return await readFile(file, options);
   } catch (error) {
     if (isMissing(error)) return null;
     throw error;
@@ -70,11 +85,12 @@ async function checkInside(root: string, path: string): Promise<void> {
   });
 }
 
-async function walk(folder: string): Promise<string[]> {
+async function walk(folder: string, options: Abortable): Promise<string[]> {
+  options.signal?.throwIfAborted();
   const files: string[] = [];
   for (const entry of await readFolder(folder)) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) files.push(...(await walk(path)));
+    if (entry.isDirectory()) files.push(...(await walk(path, options)));
     else if (entry.isFile() && !entry.name.startsWith(UNFINISHED)) files.push(path);
   }
   return files;
@@ -89,10 +105,15 @@ async function readFolder(folder: string): Promise<Dirent[]> {
   }
 }
 
-async function guard<T>(doing: string, path: string, work: () => Promise<T>): Promise<T> {
+async function guard<T>(
+  { doing, path, signal }: { doing: string; path: string; signal: AbortSignal | undefined },
+  work: (options: Abortable) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
   try {
-    return await work();
+    return await work(signal === undefined ? {} : { signal });
   } catch (error) {
+    signal?.throwIfAborted();
     if (error instanceof LandfallError) throw error;
     const { code: reason = String(error) } = error as NodeJS.ErrnoException;
     const code: ErrorCode = FULL.has(reason) ? 'no-space' : 'evidence-unavailable';

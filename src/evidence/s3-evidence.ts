@@ -1,4 +1,5 @@
 /** Evidence in an S3 bucket. Credentials, region and endpoint come by the SDK's own chain. */
+import { addAbortSignal, Readable } from 'node:stream';
 import {
   GetObjectCommand,
   NoSuchKey,
@@ -35,7 +36,7 @@ export function openS3Evidence({ bucket, prefix }: S3Place): Evidence {
   const locate = (path: string): string => `s3://${bucket}/${keyOf(path)}`;
   return {
     locate,
-    async put(path, bytes) {
+    async put(path, bytes, signal) {
       // Bytes, not a stream: only those can be sent again when the connection breaks.
       const body = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
       const command = new PutObjectCommand({
@@ -44,37 +45,46 @@ export function openS3Evidence({ bucket, prefix }: S3Place): Evidence {
         Body: body,
         ContentType: typeOf(path),
       });
-      await guard({ doing: 'write', place: locate(path), action: 's3:PutObject' }, () => s3.send(command));
+      await guard({ doing: 'write', place: locate(path), action: 's3:PutObject', signal }, (options) =>
+        s3.send(command, options),
+      );
     },
-    get: (path) =>
-      guard({ doing: 'read', place: locate(path), action: 's3:GetObject' }, async () => {
+    get: (path, signal) =>
+      guard({ doing: 'read', place: locate(path), action: 's3:GetObject', signal }, async (options) => {
         try {
-          const { Body } = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: keyOf(path) }));
+          const { Body } = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: keyOf(path) }), options);
+          // The SDK lets go of the signal once the headers are there.
+          if (signal !== undefined && Body instanceof Readable) addAbortSignal(signal, Body);
           return (await Body?.transformToByteArray()) ?? new Uint8Array();
         } catch (error) {
           if (error instanceof NoSuchKey) return null;
           throw error;
         }
       }),
-    list: (path) =>
-      guard({ doing: 'list', place: `s3://${bucket}/${prefix}`, action: 's3:ListBucket' }, async () => {
+    list: (path, signal) => {
+      const listing = { doing: 'list', place: `s3://${bucket}/${prefix}`, action: 's3:ListBucket', signal };
+      return guard(listing, async (options) => {
         const paths: string[] = [];
-        const Prefix = prefix + checkEvidencePrefix(path);
-        for await (const page of paginateListObjectsV2({ client: s3 }, { Bucket: bucket, Prefix })) {
+        const request = { Bucket: bucket, Prefix: prefix + checkEvidencePrefix(path) };
+        for await (const page of paginateListObjectsV2({ client: s3 }, request, options)) {
           for (const { Key } of page.Contents ?? []) if (Key) paths.push(Key.slice(prefix.length));
         }
         return paths.sort();
-      }),
+      });
+    },
   };
 }
 
+type Request = { doing: string; place: string; action: string; signal: AbortSignal | undefined };
+
 async function guard<T>(
-  { doing, place, action }: { doing: string; place: string; action: string },
-  work: () => Promise<T>,
+  { doing, place, action, signal }: Request,
+  work: (options: { abortSignal?: AbortSignal }) => Promise<T>,
 ): Promise<T> {
   try {
-    return await work();
+    return await work(signal === undefined ? {} : { abortSignal: signal });
   } catch (error) {
+    signal?.throwIfAborted();
     if (error instanceof LandfallError) throw error;
     const { reason, remedy, retryable } = judge(error, action);
     throw new LandfallError({

@@ -170,13 +170,13 @@ async function examineStaging({ config }: Host): Promise<Finding> {
   }
 }
 
-async function examineEvidence({ evidence, config }: Host): Promise<Finding> {
+async function examineEvidence({ evidence, config, signal }: Host): Promise<Finding> {
   const subject = `evidence ${config.evidence}`;
   const file = `doctor/${hostname()}`;
   const probe = randomUUID();
   try {
-    await evidence.put(file, probe);
-    const read = await evidence.get(file);
+    await evidence.put(file, probe, signal);
+    const read = await evidence.get(file, signal);
     if (read === null || new TextDecoder().decode(read) !== probe)
       throw new Error('what was written could not be read again');
     const isShared = config.evidence.startsWith('s3://');

@@ -84,9 +84,11 @@ async function keepEvidence(
   const consoleDigest = text === '' ? sighting.consoleDigest : digestOf(text);
   const screenshotDigest = screenshot === null ? sighting.screenshotDigest : digestOf(screenshot);
   try {
-    if (consoleDigest !== sighting.consoleDigest) await evidence.put(proofPath(record, 'console.txt'), text);
+    if (consoleDigest !== sighting.consoleDigest) {
+      await evidence.put(proofPath(record, 'console.txt'), text, context.signal);
+    }
     if (screenshot !== null && screenshotDigest !== sighting.screenshotDigest) {
-      await evidence.put(proofPath(record, 'screenshot.png'), screenshot);
+      await evidence.put(proofPath(record, 'screenshot.png'), screenshot, context.signal);
     }
   } catch (error) {
     context.signal.throwIfAborted();
@@ -113,12 +115,13 @@ async function screenshotWaitMs({ context }: StepInput, look: Look, now: number)
   return Math.max(0, provenAt + SCREENSHOT_GRACE_MS - now);
 }
 
-async function writeProof({ record, evidence }: StepInput, look: Look, now: number): Promise<string> {
+async function writeProof(input: StepInput, look: Look, now: number): Promise<string> {
+  const { record, evidence, context } = input;
   const { observation, sighting, lines } = look;
-  await evidence.put(proofPath(record, 'console.txt'), consoleFile(lines));
+  await evidence.put(proofPath(record, 'console.txt'), consoleFile(lines), context.signal);
   const proof = composeProof({ record, observation, sighting, now });
   const path = proofPath(record, 'proof.json');
-  await evidence.put(path, `${JSON.stringify(proof, null, 2)}\n`);
+  await evidence.put(path, `${JSON.stringify(proof, null, 2)}\n`, context.signal);
   return path;
 }
 

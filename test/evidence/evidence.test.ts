@@ -53,6 +53,18 @@ describe.each<[string, () => { evidence: Evidence; place: string }]>([
     expect(Buffer.from((await evidence.get('run-1/shop-db/screenshot.png')) ?? []).toString()).toBe('größer');
   });
 
+  test('is not touched under a signal that was aborted, and says why', async () => {
+    const { evidence } = open();
+    await evidence.put('a', 'before');
+    const reason = new Error('the worker stops');
+    const signal = AbortSignal.abort(reason);
+    // An error other than the reason would be taken for a broken store and be tried again.
+    await expect(evidence.put('a', 'after', signal)).rejects.toBe(reason);
+    await expect(evidence.get('a', signal)).rejects.toBe(reason);
+    await expect(evidence.list('', signal)).rejects.toBe(reason);
+    expect(Buffer.from((await evidence.get('a')) ?? []).toString()).toBe('before');
+  });
+
   test('has null for what was never put, also below a file', async () => {
     const { evidence } = open();
     expect(await evidence.get('run-1/none.txt')).toBeNull();
@@ -169,6 +181,20 @@ describe('a bucket', () => {
     sandbox.faults.add({ service: 's3', action: 'PutObject', dropAfterBytes: 0 });
     await evidence.put('proof.json', '{"landed":true}');
     expect(Buffer.from((await evidence.get('proof.json')) ?? []).toString()).toBe('{"landed":true}');
+  });
+});
+
+describe('a bucket that does not answer', () => {
+  test.each<[string, (evidence: Evidence, signal: AbortSignal) => Promise<unknown>]>([
+    ['PutObject', (evidence, signal) => evidence.put('a', 'x', signal)],
+    ['GetObject', (evidence, signal) => evidence.get('a', signal)],
+    ['ListObjectsV2', (evidence, signal) => evidence.list('', signal)],
+  ])('is let go of when the signal aborts: %s', async (action, ask) => {
+    const evidence = openEvidence(`s3://${bucket}`);
+    sandbox.faults.add({ service: 's3', action, delayMs: 2_000 });
+    const startedAt = performance.now();
+    await expect(ask(evidence, AbortSignal.timeout(100))).rejects.toMatchObject({ name: 'TimeoutError' });
+    expect(performance.now() - startedAt).toBeLessThan(1_500);
   });
 });
 
