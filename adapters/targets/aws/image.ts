@@ -16,6 +16,7 @@ import { deviceNames, ROOT_DEVICE } from './device-names.ts';
 import { askUnless } from './errors.ts';
 import type { Snapshots } from './import-snapshot.ts';
 import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
+import { asLagOfNew } from './lag.ts';
 import { imageName, tagsFor } from './names.ts';
 import { machineOptions } from './options.ts';
 
@@ -87,7 +88,9 @@ async function register(aws: Aws, { request, snapshots, context, entry }: Regist
   const call = { doing: `Registering ${machine.name}`, action: 'ec2:RegisterImage', resource: name };
   const answer = await askUnless(['InvalidAMIName.Duplicate'], call, () =>
     aws.ec2.send(command, { abortSignal: context.signal }),
-  );
+  ).catch(async (error) => {
+    throw await asLagOfNew(error, { kind: 'import-task', context });
+  });
   return answer?.ImageId ?? findByName(aws, name, context.signal);
 }
 

@@ -30,6 +30,7 @@ import {
   taskState,
 } from './import-task.ts';
 import { listImageTasks } from './import-tasks.ts';
+import { asLag } from './lag.ts';
 import { TOKEN_TAG, tagsFor, tagValue } from './names.ts';
 import { objectRef } from './object.ts';
 import { machineOptions } from './options.ts';
@@ -177,7 +178,11 @@ async function tagAll(aws: Aws, ids: readonly string[], machineImport: MachineIm
     resource: ids.join(', '),
   };
   const command = new CreateTagsCommand({ Resources: [...ids], Tags: machineTags(machineImport) });
-  await ask(call, () => aws.ec2.send(command, { abortSignal: machineImport.context.signal }));
+  await ask(call, () => aws.ec2.send(command, { abortSignal: machineImport.context.signal })).catch(
+    (error) => {
+      throw asLag(error);
+    },
+  );
 }
 
 function statusOf(task: ImportImageTask | null): TaskStatus {

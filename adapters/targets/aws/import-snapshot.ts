@@ -33,6 +33,7 @@ import {
   taskState,
 } from './import-task.ts';
 import { listSnapshotTasks } from './import-tasks.ts';
+import { asLag } from './lag.ts';
 import { TOKEN_TAG, tagsFor, tagValue } from './names.ts';
 import { objectRef } from './object.ts';
 import { machineOptions } from './options.ts';
@@ -197,7 +198,9 @@ async function tagSnapshot(
 ): Promise<void> {
   const call = { doing: 'Tagging a snapshot', action: 'ec2:CreateTags', resource: snapshotId };
   const command = new CreateTagsCommand({ Resources: [snapshotId], Tags: diskTags(disk) });
-  await ask(call, () => aws.ec2.send(command, { abortSignal: disk.context.signal }));
+  await ask(call, () => aws.ec2.send(command, { abortSignal: disk.context.signal })).catch((error) => {
+    throw asLag(error);
+  });
 }
 
 async function releaseSlot(aws: Aws, { artifact, context }: DiskRequest): Promise<void> {

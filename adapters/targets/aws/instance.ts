@@ -25,6 +25,7 @@ import { describeImage } from './image.ts';
 import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
 import { describeInstance, findInstance } from './instance-lookup.ts';
 import { instanceTypeFor } from './instance-type.ts';
+import { asLag, asLagOfNew } from './lag.ts';
 import { tagsFor } from './names.ts';
 import { machineOptions } from './options.ts';
 import { removeVolumesOf } from './removal.ts';
@@ -74,9 +75,16 @@ async function run(aws: Aws, start: InstanceStart, entry: LedgerEntry): Promise<
     // The same token with other parameters (the wave was edited in between): the instance that it made stands.
     const isKnownToken = awsCodeOf(error) === 'IdempotentParameterMismatch';
     const earlier = isKnownToken ? await findInstance(aws, entry, context.signal) : null;
-    if (earlier?.InstanceId === undefined) throw error;
+    if (earlier?.InstanceId === undefined) throw await asRunLag(aws, error, context);
     return earlier.InstanceId;
   }
+}
+
+/** The run's own quarantine group may go with the last machine admitted in this moment: the next try makes it anew. */
+async function asRunLag(aws: Aws, error: unknown, context: StepContext): Promise<unknown> {
+  if (awsCodeOf(error) !== 'InvalidGroup.NotFound')
+    return asLagOfNew(error, { kind: aws.options.via === 'import-image' ? 'import-task' : 'image', context });
+  return aws.options.quarantineGroup === undefined ? asLag(error) : error;
 }
 
 async function instanceRequest(

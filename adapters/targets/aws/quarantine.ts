@@ -14,6 +14,7 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { StepContext } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { ask, askUnless } from './errors.ts';
+import { asLag } from './lag.ts';
 import { quarantineName, RUN_TAG, tagValue } from './names.ts';
 
 const NOT_FOUND = ['InvalidGroup.NotFound', 'InvalidGroupId.Malformed'];
@@ -123,7 +124,9 @@ async function shut(aws: Aws, group: SecurityGroup, context: StepContext): Promi
   const command = new RevokeSecurityGroupEgressCommand({ GroupId: groupId, IpPermissions: egress });
   await askUnless(['InvalidPermission.NotFound'], call, () =>
     aws.ec2.send(command, { abortSignal: context.signal }),
-  );
+  ).catch((error) => {
+    throw asLag(error);
+  });
 }
 
 async function describeGroup(aws: Aws, groupId: string, signal: AbortSignal): Promise<SecurityGroup | null> {

@@ -2,7 +2,7 @@
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { StepContext } from '../../../src/domain/ports.ts';
 
-/** A machine that runs has not failed because something stays behind: it is logged, and the ledger knows it for cleanup. */
+/** A machine that runs has not failed because something stays behind: it is logged, and still in the ledger. */
 export async function tidyUp(context: StepContext, remove: () => Promise<void>): Promise<void> {
   try {
     await remove();
@@ -10,6 +10,9 @@ export async function tidyUp(context: StepContext, remove: () => Promise<void>):
     context.signal.throwIfAborted();
     // Only what the target said: a lost lease must end the step.
     if (!(error instanceof LandfallError) || !error.code.startsWith('target-')) throw error;
-    context.log('warn', `${error.message} It stays until \`landfall cleanup ${context.run}\`.`);
+    context.log(
+      'warn',
+      `${error.message} ${context.machine} is not affected; this stays behind and may be removed by hand.`,
+    );
   }
 }

@@ -3,7 +3,7 @@ import { admitInstance } from '../../../../adapters/targets/aws/admit.ts';
 import { createStepContext } from '../../../fakes/step-context.ts';
 import { awsError, noted, scriptAws, tagsOf } from './scripted-aws.ts';
 
-test('a machine is in service though its quarantine group could not be removed; cleanup still knows of it', async () => {
+test('a machine is in service though its quarantine group could not be removed; the ledger still knows it', async () => {
   const context = createStepContext();
   await noted(context, 'quarantine', { state: 'done', ref: { groupId: 'sg-1' } });
   const instance = { InstanceId: 'i-1', State: { Name: 'running' }, SecurityGroups: [{ GroupId: 'sg-9' }] };

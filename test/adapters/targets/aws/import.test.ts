@@ -4,7 +4,7 @@ import { createStepContext } from '../../../fakes/step-context.ts';
 import { machineWith } from '../machines.ts';
 import { awsError, noted, scriptAws } from './scripted-aws.ts';
 
-test('a machine is imported though its objects could not be removed; cleanup still knows of them', async () => {
+test('a machine is imported though its objects could not be removed; the ledger still knows them', async () => {
   const context = createStepContext();
   await noted(context, 'upload:0', { state: 'done', ref: { bucket: 'acme', key: 'disk-0' } });
   await noted(context, 'import-task', { state: 'done', ref: { imageId: 'ami-1' } });
