@@ -17,6 +17,8 @@ const TYPE = { fixed: 2, dynamic: 3, differencing: 4 };
 const UNUSED_BLOCK = 0xffff_ffff;
 /** 2 MiB is usual; the bound keeps the arithmetic and qemu's buffers sane. */
 const MAX_BLOCK_BYTES = 256 * 2 ** 20;
+/** Tables are made a little longer than their disk needs; one that is far longer only costs time to read. */
+const MAX_SPARE_ENTRIES = 1024;
 
 export async function inspectVhd(reader: SliceReader): Promise<ImageHeader> {
   const footer = await readFooter(reader);
@@ -93,6 +95,10 @@ async function checkBlocks(reader: SliceReader, footer: Footer): Promise<void> {
       reader,
       `its ${entries} blocks of ${blockBytes} bytes do not hold a disk of ${footer.diskBytes} bytes`,
     );
+  }
+  const neededEntries = Math.ceil(footer.diskBytes / blockBytes);
+  if (entries > neededEntries + MAX_SPARE_ENTRIES) {
+    throw damaged(reader, `its block table has ${entries} entries where its disk needs ${neededEntries}`);
   }
   const bitmapBytes = Math.ceil(blockBytes / SECTOR_BYTES / 8 / SECTOR_BYTES) * SECTOR_BYTES;
   const table = {

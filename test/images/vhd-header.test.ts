@@ -81,6 +81,20 @@ describe('inspectHeader of VHD', () => {
     },
   );
 
+  it('refuses a block table far longer than the disk needs before reading it', async () => {
+    const path = await folder.copyOf('dynamic.vhd');
+    const { size } = await stat(path);
+    const footer = (await readFile(path)).subarray(-512);
+    const entries = 2 ** 28;
+    await patchSummed(path, { offset: 512, lengthBytes: 1024, sumAt: 36 }, (header) => {
+      header.writeUInt32BE(entries, 28);
+    });
+    // As long as its table says, and sparse: nothing but the bound refuses it.
+    await truncate(path, size + entries * 4);
+    await patch(path, size + entries * 4, footer);
+    expect(await refusal(path, 'image-corrupt')).toContain(`${entries} entries`);
+  });
+
   it('finds blocks beyond the end', async () => {
     const path = await folder.copyOf('dynamic.vhd');
     const footer = (await readFile(path)).subarray(-512);
@@ -90,11 +104,21 @@ describe('inspectHeader of VHD', () => {
   });
 });
 
-async function patchFooter(path: string, at: number, change: (footer: Buffer) => void): Promise<void> {
-  const footer = Buffer.from((await readFile(path)).subarray(at, at + 512));
-  change(footer);
-  footer.writeUInt32BE(0, 64);
-  const sum = footer.reduce((total, byte) => total + byte, 0);
-  footer.writeUInt32BE(~sum >>> 0, 64);
-  await patch(path, at, footer);
+function patchFooter(path: string, offset: number, change: (footer: Buffer) => void): Promise<void> {
+  return patchSummed(path, { offset, lengthBytes: 512, sumAt: 64 }, change);
+}
+
+type Summed = { offset: number; lengthBytes: number; sumAt: number };
+
+async function patchSummed(
+  path: string,
+  { offset, lengthBytes, sumAt }: Summed,
+  change: (bytes: Buffer) => void,
+): Promise<void> {
+  const bytes = Buffer.from((await readFile(path)).subarray(offset, offset + lengthBytes));
+  change(bytes);
+  bytes.writeUInt32BE(0, sumAt);
+  const sum = bytes.reduce((total, byte) => total + byte, 0);
+  bytes.writeUInt32BE(~sum >>> 0, sumAt);
+  await patch(path, offset, bytes);
 }
