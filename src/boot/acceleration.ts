@@ -1,10 +1,10 @@
 /** Finds out how guests can run here: /dev/kvm may open and even create a VM, and yet hang the guest. */
 import { constants } from 'node:fs';
-import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asLandfallError } from '../domain/errors.ts';
 import { tryTool } from '../processes/child.ts';
+import { makeScratchFolder } from '../processes/scratch-folder.ts';
 import { PROBE_EXIT_STATUS, probeRom } from './probe-rom.ts';
 import { untilAborted } from './until-aborted.ts';
 
@@ -27,11 +27,11 @@ let known: Promise<Acceleration> | null = null;
  */
 export async function probeAcceleration({ scratchFolder, signal }: ProbeOptions = {}): Promise<Acceleration> {
   signal?.throwIfAborted();
-  known ??= probeKvm(scratchFolder ?? tmpdir());
+  known ??= probeKvm(scratchFolder);
   return untilAborted(known, signal);
 }
 
-async function probeKvm(scratchFolder: string): Promise<Acceleration> {
+async function probeKvm(scratchFolder: string | undefined): Promise<Acceleration> {
   try {
     await access('/dev/kvm', constants.R_OK | constants.W_OK);
     return (await runsGuest('kvm', scratchFolder)) ? 'kvm' : 'tcg';
@@ -41,8 +41,8 @@ async function probeKvm(scratchFolder: string): Promise<Acceleration> {
 }
 
 /** Does the tiny guest run to its end? Also true for a working `tcg`, which is how a test knows that the guest is sound. */
-export async function runsGuest(acceleration: Acceleration, scratchFolder: string): Promise<boolean> {
-  const folder = await mkdtemp(join(scratchFolder, 'landfall-probe-'));
+export async function runsGuest(acceleration: Acceleration, scratchFolder?: string): Promise<boolean> {
+  const folder = await makeScratchFolder('probe', scratchFolder);
   try {
     const rom = join(folder, 'probe.rom');
     await writeFile(rom, probeRom());

@@ -1,8 +1,7 @@
 /** What `landfall inspect` shows: the machines that a path holds, as Landfall understands them. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { Machine } from '../domain/machine.ts';
+import { makeScratchFolder } from '../processes/scratch-folder.ts';
 import { readAppliance } from './appliance.ts';
 import { createVerdicts, verdictFolder } from './manifest-verdicts.ts';
 
@@ -10,7 +9,7 @@ export type InspectOptions = { path: string; cacheFolder: string; signal: AbortS
 
 /** Throws `image-…` errors, `digest-mismatch`, `source-not-off`. */
 export async function inspectPath({ path, cacheFolder, signal }: InspectOptions): Promise<Machine[]> {
-  const scratchFolder = await mkdtemp(join(tmpdir(), 'landfall-inspect-'));
+  const scratchFolder = await makeScratchFolder('inspect');
   try {
     const verdicts = createVerdicts(verdictFolder(cacheFolder));
     const found = await readAppliance(path, { signal, verdicts, scratchFolder });
