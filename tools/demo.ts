@@ -21,7 +21,7 @@ const EXIT_INTERRUPTED = 130;
 const TERMINAL_VARIABLES = ['TERM', 'COLORTERM', 'NO_COLOR', 'FORCE_COLOR', 'CI'];
 
 const interruption = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => interruption.abort(new Error(signal)));
 
 try {
@@ -94,12 +94,16 @@ async function startUp(
   await Promise.race([ready.promise, failure(up, '`landfall up`'), lateness('`landfall up`', signal)]);
 }
 
-/** Runs in a session of its own, so that Ctrl-C reaches the demo first, which then ends everything. */
+/**
+ * Runs in a session of its own, so that Ctrl-C reaches the demo first, which then ends everything, and dies with it
+ * however it ends. Beside the tools of child.ts because it paints the terminal itself.
+ */
 async function runLandfall(
   args: readonly string[],
   { environment, signal }: { environment: Record<string, string>; signal: AbortSignal },
 ): Promise<number> {
-  const child = execa(process.execPath, [landfall, ...args], {
+  const command = ['--pdeathsig', 'KILL', '--', process.execPath, landfall, ...args];
+  const child = execa('setpriv', command, {
     stdio: 'inherit',
     env: childEnvironment({ ...pickEnvironment(TERMINAL_VARIABLES), ...environment }),
     extendEnv: false,
