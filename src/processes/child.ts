@@ -115,6 +115,14 @@ export function pickEnvironment(names: readonly string[]): Record<string, string
   return picked;
 }
 
+/**
+ * glibc reserves 64 MiB of address space for each of up to 8 arenas a core. qemu's I/O threads, of which a slow disk
+ * makes it start dozens, then met the limit: `qemu_thread_create: Resource temporarily unavailable`.
+ */
+function allocatorEnvironment(limits: ToolLimits | undefined): Record<string, string> {
+  return limits?.addressSpaceBytes === undefined ? {} : { MALLOC_ARENA_MAX: '1' };
+}
+
 function spawn(options: ToolOptions, extra: { buffer?: boolean } = {}): Child {
   const args = [
     '--pdeathsig',
@@ -125,7 +133,7 @@ function spawn(options: ToolOptions, extra: { buffer?: boolean } = {}): Child {
     ...options.args,
   ];
   const own: Options = {
-    env: childEnvironment(options.environment),
+    env: { ...allocatorEnvironment(options.limits), ...childEnvironment(options.environment) },
     extendEnv: false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
