@@ -120,6 +120,8 @@ export type PowerState = 'on' | 'off';
 export interface Source {
   /** The machines that `from` selects; an appliance may hold several. Throws `image-…` errors on bad input. */
   machines(from: JsonObject, signal: AbortSignal): Promise<Machine[]>;
+  /** What an operator should know before a byte moves, beyond what `machines` refuses. Plans have their `${env:NAME}` resolved. */
+  preflight?(machines: readonly PlannedMachine[], signal: AbortSignal): Promise<Finding[]>;
   powerState(machine: Machine, signal: AbortSignal): Promise<PowerState>;
   /** Fixes a consistent state of one disk and says where to read it. Reads no data unless the source must be unpacked. */
   export(request: ExportRequest, context: StepContext): Promise<Image>;

@@ -34,7 +34,7 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
       findings.push(unreadable(planned, asLandfallError(error)));
     }
   }
-  const { target, stagingFolder } = deps;
+  const { source, target, stagingFolder } = deps;
   const planned = machines.map(({ wave: plan, machine }) => ({ wave: deps.resolve(plan), machine }));
   findings.push(
     ...(await checkMachines({
@@ -44,6 +44,7 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
       machinesAtOnce: wave.limits.machines,
     })),
   );
+  findings.push(...((await source.preflight?.(planned, signal)) ?? []));
   findings.push(...(await target.preflight(planned, signal)));
   return { wave, machines, findings };
 }

@@ -16,6 +16,7 @@ import { fingerprintLayout } from '../../../src/images/fingerprint.ts';
 import { createVerdicts, verdictFolder } from '../../../src/images/manifest-verdicts.ts';
 import { openImageOverNbd } from '../../../src/images/qemu-nbd.ts';
 import { type FilesMachineOptions, type FilesOptions, machineOptions, memoryBytes } from './options.ts';
+import { preflightFiles } from './preflight.ts';
 import { removeUnpacked, unpackDisk } from './unpack.ts';
 
 export function createFilesSource(options: FilesOptions, environment: AdapterEnvironment): Source {
@@ -26,6 +27,7 @@ export function createFilesSource(options: FilesOptions, environment: AdapterEnv
     readMachines({ from: machineOptions(from), folder, reading: { ...reading, verdicts, scratchFolder } });
   return {
     machines: async (from, signal) => (await read(from, { signal })).map(({ machine }) => machine),
+    preflight: (machines, signal) => preflightFiles(machines, { folder, signal }),
     powerState: async () => 'off',
     export: async (request, context) => {
       const onManifestProgress = createManifestNote(request, context);

@@ -4,8 +4,9 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { filesSource } from '../../../../adapters/sources/files/adapter.ts';
 import { filesMachineOptionsSchema } from '../../../../adapters/sources/files/options.ts';
+import { createRecord } from '../../../fakes/machine.ts';
 import { createStepContext } from '../../../fakes/step-context.ts';
-import { convertDisk, gzipFile, MIB, makeRawDisk } from '../../../images/make-appliance.ts';
+import { convertDisk, gzipFile, MIB, makeRawDisk, makeStreamVmdk } from '../../../images/make-appliance.ts';
 import { type MachineFolder, openMachineFolder } from './machine-folder.ts';
 
 const run = promisify(execFile);
@@ -89,6 +90,30 @@ describe('a disk image', () => {
     const script = ['label: gpt', ...partitions].join('\n');
     await run('sh', ['-c', `printf '%s\n' "$2" | sfdisk -q "$1"`, 'sh', disk, script]);
     expect((await folder.onlyMachine({ path: 'd.img' })).firmware).toBe(firmware);
+  });
+
+  it.each([
+    ['qcow2', { path: 'd.qcow2' }, true],
+    ['qcow2 among disks', { disks: [{ path: 'd.qcow2' }] }, true],
+    ['compressed raw', { path: 'd.img.gz' }, true],
+    ['qcow2 with its firmware said', { path: 'd.qcow2', firmware: 'bios' }, false],
+    ['raw, whose table was read', { path: 'd.img' }, false],
+    ['an appliance, which says it', { path: 'shop.ovf' }, false],
+  ])('draws a warning before the run where its firmware is assumed: %s', async (_, from, isWarned) => {
+    const raw = await makeRawDisk(folder.at('d.img'));
+    await convertDisk({ from: raw, to: folder.at('d.qcow2'), format: 'qcow2' });
+    await gzipFile(raw, folder.at('d.img.gz'));
+    await makeStreamVmdk(folder.at('d0.vmdk'));
+    await folder.writeOvf({});
+    const machine = await folder.onlyMachine(from);
+    const wave = { ...createRecord({ machine }).plan, from };
+    const findings = await folder.openSource().preflight?.([{ machine, wave }], new AbortController().signal);
+    const warning = {
+      level: 'warn',
+      subject: machine.name,
+      remedy: expect.stringContaining('firmware: uefi'),
+    };
+    expect(findings).toEqual(isWarned ? [expect.objectContaining(warning)] : []);
   });
 
   it('that looks like another format is taken as raw where the wave says so', async () => {
