@@ -42,7 +42,8 @@ export async function openWorkshop(config: Config): Promise<Workshop> {
   const scratchFolder = await makeScratchFolder('work');
   const folders = { scratchFolder, cacheFolder: config.cache };
   const evidence = openEvidence(config.evidence);
-  const adapters = { sources: new Map<Wave, Source>(), targets: new Map<Wave, Target>() };
+  // They go with their wave: a long-lived `up` sees many.
+  const adapters = { sources: new WeakMap<Wave, Source>(), targets: new WeakMap<Wave, Target>() };
   return {
     config,
     evidence,
@@ -74,12 +75,20 @@ export async function openApp(config: Config, notice?: ConnectionNotice): Promis
   };
 }
 
+/** More runs than that seldom move at once; a run that comes back has its adapters made anew. */
+const MAX_KEPT_RUNS = 32;
+
 /** Runs a stage with the adapters that the run's wave names. */
 function createRunStep(workshop: Workshop): RunStep {
   // Adapters are kept per run: a wave is read from Redis anew for every attempt, so it is no key.
   const waves = new Map<string, Wave>();
   return async ({ run, record, job, context }) => {
-    const wave = remember(waves, run.id, () => run.wave);
+    const wave = waves.get(run.id) ?? run.wave;
+    // Entered anew, so that the first is the one that was not needed for longest.
+    waves.delete(run.id);
+    waves.set(run.id, wave);
+    const [oldest] = waves.keys();
+    if (waves.size > MAX_KEPT_RUNS && oldest !== undefined) waves.delete(oldest);
     return runStep({
       record: { ...record, plan: resolvePlan(record.plan) },
       job,
@@ -132,7 +141,7 @@ function unknownAdapter(role: string, kind: string, known: string[]): LandfallEr
   });
 }
 
-function remember<K, V>(map: Map<K, V>, key: K, create: () => V): V {
+function remember<K extends WeakKey, V>(map: WeakMap<K, V>, key: K, create: () => V): V {
   const known = map.get(key);
   if (known !== undefined) return known;
   const value = create();
