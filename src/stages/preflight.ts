@@ -86,15 +86,6 @@ function checkMachine(machine: Machine, target: PlannedTarget): Finding[] {
       ),
     );
   }
-  if (machine.secureBoot) {
-    findings.push(
-      warn(
-        name,
-        `${name} uses secure boot, whose keys stay behind: it will boot without.`,
-        'Enrol keys at the target afterwards if the guest must have secure boot.',
-      ),
-    );
-  }
   return findings.length > 0 ? findings : [ok(name, describeMachine(machine))];
 }
 

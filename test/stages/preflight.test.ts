@@ -77,11 +77,6 @@ it('refuses a disk for which the target has no container, in its words', async (
   ]);
 });
 
-it('warns that secure boot stays behind', async () => {
-  const machine: Machine = { ...createMachine(), firmware: 'uefi', secureBoot: true };
-  expect(bad(await check([machine]))).toMatchObject([{ level: 'warn', subject: 'web01' }]);
-});
-
 it('refuses two machines of one name, and one source machine under two names', async () => {
   const web = createMachine();
   const sameName = { ...web, identity: 'files:/vm/other' };
