@@ -15,8 +15,6 @@ type Kind = { code: ErrorCode; retryable: boolean; remedy: string };
 
 /** Names of errors that say the caller has no valid identity. Renewed credentials help; the same ones never do. */
 const NO_IDENTITY = new Set([
-  'CredentialsProviderError',
-  'TokenProviderError',
   'InvalidClientTokenId',
   'UnrecognizedClientException',
   'InvalidAccessKeyId',
@@ -25,6 +23,8 @@ const NO_IDENTITY = new Set([
   'MissingAuthenticationToken',
   'InvalidToken',
 ]);
+/** Where credentials come from did not answer: the metadata service and sign-on services have outages too. */
+const NO_PROVIDER = new Set(['CredentialsProviderError', 'TokenProviderError']);
 const EXPIRED = new Set([
   'ExpiredToken',
   'ExpiredTokenException',
@@ -76,6 +76,10 @@ const UNAVAILABLE = new Set([
   'InsufficientInstanceCapacity',
   'InsufficientAddressCapacity',
   'InsufficientCapacity',
+  'InsufficientHostCapacity',
+  'ServerInternal',
+  'ConcurrentTagAccess',
+  'InvalidSnapshot.InUse',
 ]);
 
 /**
@@ -143,6 +147,8 @@ function classify(
 ): Kind {
   if (awsCode === 'AbortError') return { code: 'cancelled', retryable: false, remedy: '' };
   if (NO_IDENTITY.has(awsCode)) return denied('Check the AWS credentials of this worker: `landfall doctor`.');
+  if (NO_PROVIDER.has(awsCode))
+    return { ...denied('Check the AWS credentials of this worker: `landfall doctor`.'), retryable: true };
   if (EXPIRED.has(awsCode))
     return denied('Renew the AWS credentials of this worker, or set its clock right.');
   if (DENIED.has(awsCode)) return denied(`Grant ${action} on ${resource} to the identity of this worker.`);
@@ -151,6 +157,9 @@ function classify(
   if (awsCode === 'NoSuchBucket') return missing('Create the bucket, or correct `bucket` of the target.');
   if (awsCode === 'PermanentRedirect')
     return refused('The bucket is in another region: correct `region` or `bucket`.');
+  // Addresses are freed when what held them is terminated.
+  if (awsCode === 'InvalidIPAddress.InUse')
+    return { ...refused('Free the address, or name another `privateIp`.'), retryable: true };
   if (isQuota(awsCode)) return limited('Raise the quota, or let fewer machines move at once.');
   if (UNAVAILABLE.has(awsCode)) return unavailable('It is tried again later.');
   if (/\.NotFound$|\.NotFoundException$|^NoSuch|^NotFound$/.test(awsCode))
@@ -191,7 +200,7 @@ function unavailable(remedy: string): Kind {
 }
 
 /** One sentence. An AggregateError (every address of a host refused) says nothing itself: its members do. */
-function saidBy(error: unknown): string {
+export function saidBy(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return saidBy(error.errors[0]);
   const message = error instanceof Error ? error.message.trim() : String(error);
   const code = awsCodeOf(error);
