@@ -19,6 +19,7 @@ import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
 import { asLagOfNew } from './lag.ts';
 import { imageName, tagsFor } from './names.ts';
 import { machineOptions } from './options.ts';
+import { iopsFor } from './volume-type.ts';
 
 const NOT_FOUND = ['InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable'];
 
@@ -130,9 +131,4 @@ function snapshotOf(snapshots: Snapshots, disk: string): string {
   const snapshotId = snapshots[disk];
   if (snapshotId === undefined) throw new TypeError(`disk ${disk} has no snapshot`);
   return snapshotId;
-}
-
-/** io2 has no default for its IOPS; 3000 is what gp3 gives. */
-function iopsFor(volumeType: string): { Iops?: number } {
-  return volumeType === 'io2' ? { Iops: 3000 } : {};
 }

@@ -29,6 +29,7 @@ import { asLag, asLagOfNew } from './lag.ts';
 import { tagsFor } from './names.ts';
 import { machineOptions } from './options.ts';
 import { removeVolumesOf } from './removal.ts';
+import { iopsFor } from './volume-type.ts';
 
 export type InstanceStart = {
   request: ImportRequest;
@@ -44,10 +45,14 @@ const TAGGED = ['instance', 'volume', 'network-interface'] as const;
 /** The instance, once it runs. */
 export async function startInstance(aws: Aws, start: InstanceStart): Promise<StepOutcome<Instance>> {
   const { context } = start;
+  const earlier = await context.ledger.entries();
   const entry = await context.ledger.intend('instance');
   const knownId = entry.ref?.instanceId;
   if (typeof knownId === 'string') return watchInstance(aws, { start, entry, instanceId: knownId });
-  const instanceId = await run(aws, start, entry);
+  // AWS forgets client tokens; an attempt that was killed in between may have made it long ago.
+  const isTriedBefore = earlier.some(({ token }) => token === entry.token);
+  const found = isTriedBefore ? await findInstance(aws, entry, context.signal) : null;
+  const instanceId = found?.InstanceId ?? (await run(aws, start, entry));
   if (instanceId === null) {
     await removeVolumesOf(aws, entry, context.signal);
     await context.ledger.settle(entry, 'discarded');
@@ -70,7 +75,7 @@ async function run(aws: Aws, start: InstanceStart, entry: LedgerEntry): Promise<
     const answer = await askUnless(['IdempotentInstanceTerminated'], call, () =>
       aws.ec2.send(command, { abortSignal: context.signal }),
     );
-    return answer?.Instances?.[0]?.InstanceId ?? null;
+    return answer === null ? null : (answer.Instances?.[0]?.InstanceId as string);
   } catch (error) {
     // The same token with other parameters (the wave was edited in between): the instance that it made stands.
     const isKnownToken = awsCodeOf(error) === 'IdempotentParameterMismatch';
@@ -104,9 +109,16 @@ async function instanceRequest(
     MinCount: 1,
     MaxCount: 1,
     ClientToken: entry.token,
-    SubnetId: subnet,
-    SecurityGroupIds: [quarantineGroup],
-    ...(privateIp === undefined ? {} : { PrivateIpAddress: privateIp }),
+    NetworkInterfaces: [
+      {
+        DeviceIndex: 0,
+        SubnetId: subnet,
+        Groups: [quarantineGroup],
+        // Whatever the subnet gives by itself: a landing that is not proven yet is reachable by nobody.
+        AssociatePublicIpAddress: false,
+        ...(privateIp === undefined ? {} : { PrivateIpAddress: privateIp }),
+      },
+    ],
     ...(instanceProfile === undefined ? {} : { IamInstanceProfile: { Name: instanceProfile } }),
     ...(mappings === null ? {} : { BlockDeviceMappings: mappings }),
     InstanceInitiatedShutdownBehavior: 'stop',
@@ -122,13 +134,14 @@ async function keptDisks(
   signal: AbortSignal,
 ): Promise<InstanceBlockDeviceMappingSpecification[] | null> {
   if (aws.options.via === 'import-snapshot') return null;
+  const { volumeType } = aws.options;
   const image = await describeImage(aws, imageId, signal);
-  return (image?.BlockDeviceMappings ?? [])
-    .filter((mapping) => mapping.Ebs !== undefined)
-    .map(({ DeviceName }) => ({
-      ...(DeviceName === undefined ? {} : { DeviceName }),
-      Ebs: { DeleteOnTermination: false, VolumeType: aws.options.volumeType },
-    }));
+  const disks = (image?.BlockDeviceMappings ?? []).filter(({ Ebs }) => Ebs !== undefined);
+  if (disks.length === 0) throw unseenDisks(imageId);
+  return disks.map(({ DeviceName }) => ({
+    ...(DeviceName === undefined ? {} : { DeviceName }),
+    Ebs: { DeleteOnTermination: false, VolumeType: volumeType, ...iopsFor(volumeType) },
+  }));
 }
 
 async function watchInstance(
@@ -144,6 +157,8 @@ async function watchInstance(
     case 'pending':
       return { kind: 'wait', afterMs: await pollDelayMs(entry, context), note: 'instance pending' };
     case 'shutting-down':
+      // It holds its private address and its disks until it is terminated.
+      return { kind: 'wait', afterMs: await pollDelayMs(entry, context), note: 'instance shutting down' };
     case 'terminated':
       return replaceTerminated(aws, { start, entry, instance });
     default:
@@ -175,6 +190,15 @@ async function replaceTerminated(
     retryable: true,
     message: `AWS ended the instance ${instance.InstanceId} of ${context.machine} while it started: ${reason}. Check quotas, the key of the disks (\`kmsKey\`) and the instance type.`,
     context: { instanceId: instance.InstanceId ?? '', reason: code },
+  });
+}
+
+function unseenDisks(imageId: string): LandfallError {
+  return new LandfallError({
+    code: 'target-unavailable',
+    retryable: true,
+    message: `AWS made the AMI ${imageId} but does not tell its disks yet. It is tried again.`,
+    context: { imageId },
   });
 }
 
