@@ -5,7 +5,7 @@
  */
 import { CompleteMultipartUploadCommand, type CompleteMultipartUploadRequest } from '@aws-sdk/client-s3';
 import { crc32ToBase64, type PartCrc32 } from '../../../src/blocks/crc32.ts';
-import { LandfallError } from '../../../src/domain/errors.ts';
+import { asLandfallError, LandfallError } from '../../../src/domain/errors.ts';
 import type { Artifact } from '../../../src/domain/landing.ts';
 import { type ChecksumMode, digestsOf, digestsTold } from './checksum-mode.ts';
 import { ask, askUnless, awsCodeOf } from './errors.ts';
@@ -23,6 +23,9 @@ import { partCountFor } from './part-size.ts';
 
 /** Complete does not find an open upload, or finds that the object stands: an earlier Complete may have succeeded. */
 const MAYBE_COMPLETE = new Set(['NoSuchUpload', 'PreconditionFailed', 'ConditionalRequestConflict']);
+
+/** S3 holds other parts than those named, or was asked twice at once: the next try lists the parts anew. */
+const PARTS_DIFFER = new Set(['InvalidPart', 'BadDigest', 'ConditionalRequestConflict']);
 
 export type Completion = {
   place: UploadPlace;
@@ -106,8 +109,10 @@ async function sendComplete(
     // Some S3 servers know no conditional writes. The key holds the ledger's token: nobody else writes there.
     if (done === null) await ask(call, () => send({}));
   } catch (error) {
-    if (!MAYBE_COMPLETE.has(awsCodeOf(error))) throw error;
-    if ((await headObject(options.s3, layout, context.signal)) === null) throw error;
+    const code = awsCodeOf(error);
+    const isThere =
+      MAYBE_COMPLETE.has(code) && (await headObject(options.s3, layout, context.signal)) !== null;
+    if (!isThere) throw PARTS_DIFFER.has(code) ? tryAnew(error) : error;
   }
 }
 
@@ -118,6 +123,17 @@ function wholeChecksum(
   if (mode !== 'full-object') return {};
   const whole = Buffer.from(digestsOf(known).crc32, 'hex').toString('base64');
   return { ChecksumType: 'FULL_OBJECT', ChecksumCRC32: whole, MpuObjectSize: lengthBytes };
+}
+
+function tryAnew(error: unknown): LandfallError {
+  const { message, context } = asLandfallError(error);
+  return new LandfallError({
+    code: 'target-refused',
+    retryable: true,
+    message: `${message} It is tried again with the parts that the bucket holds then.`,
+    cause: error,
+    context,
+  });
 }
 
 function lostObject(layout: Layout, heldBytes: number | null): LandfallError {
