@@ -2,6 +2,7 @@
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Container } from '../../../src/domain/image.ts';
 import type { LedgerEntry, StepContext } from '../../../src/domain/ports.ts';
+import { saidBy } from './errors.ts';
 import { explainImportFailure } from './import-messages.ts';
 
 export type TaskStatus = {
@@ -84,7 +85,7 @@ export function isTaskLimit(error: unknown): boolean {
 /** A request that AWS's importer refused at once, for example for its role's sake. */
 export function explainRefusal(error: unknown, what: string): unknown {
   if (!(error instanceof LandfallError) || error.code !== 'target-refused') return error;
-  const { explanation, remedy } = explainImportFailure(error.message);
+  const { explanation, remedy } = explainImportFailure(saidBy(error.cause));
   return new LandfallError({
     code: 'target-refused',
     message: `AWS refuses to import ${what}: ${explanation}. ${error.message} ${remedy}`,
