@@ -1,5 +1,6 @@
 /**
- * Under which names disks are attached. The name gives the order; the guest sees NVMe disks in that order.
+ * Under which names disks are attached. They give AWS's order only: on Nitro a guest numbers its NVMe disks as it finds
+ * them, so a guest must know its file systems by UUID or label.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
  */
 import { bootDisk, type Machine } from '../../../src/domain/machine.ts';

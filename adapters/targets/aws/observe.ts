@@ -82,7 +82,8 @@ export function checksOf(status: InstanceStatus): LandingCheck[] {
 /** AWS's own waiter never ends on `impaired`; it is a failure here. */
 function checkOf(name: string, status: string | undefined): LandingCheck {
   const detail = status ?? 'not told yet';
-  if (status === 'ok') return { name, state: 'ok', detail };
+  // An instance without EBS checks of its own tells `not-applicable`: nothing to wait for.
+  if (status === 'ok' || status === 'not-applicable') return { name, state: 'ok', detail };
   return { name, state: status === 'impaired' ? 'failed' : 'pending', detail };
 }
 

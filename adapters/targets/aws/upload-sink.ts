@@ -27,7 +27,7 @@ import {
   uploadInput,
 } from './multipart.ts';
 import { objectKey, objectMetadata } from './names.ts';
-import { artifactOf } from './object.ts';
+import { artifactOf, deleteObject } from './object.ts';
 import {
   damagedPart,
   type Layout,
@@ -84,6 +84,12 @@ async function declareUpload(
   context.log('warn', `Disk ${request.disk} is no longer as long as when its upload began: it starts again.`);
   const uploadId = entry.ref?.uploadId;
   if (typeof uploadId === 'string') await abortMultipart(options.s3, { ...known, uploadId }, context.signal);
+  // It may be complete already: nobody would look for its object under this entry any more.
+  const head = await headObject(options.s3, known, context.signal);
+  if (head !== null) {
+    const version = head.VersionId === undefined ? {} : { versionId: head.VersionId };
+    await deleteObject(options.s3, { bucket: known.bucket, key: known.key, ...version }, context.signal);
+  }
   await context.ledger.settle(entry, 'discarded');
   return declareUpload(options, request, context);
 }
