@@ -17,6 +17,7 @@ import {
   hasInstanceProfile,
   isTypeOffered,
 } from './preflight-network.ts';
+import { leastGibOf } from './volume-type.ts';
 
 const GIB = 2 ** 30;
 const TIB = 2 ** 40;
@@ -59,6 +60,12 @@ function checkGuest(aws: Aws, { machine, to }: Landing): Finding[] {
   for (const disk of machine.disks.filter(({ bytes }) => bytes > MAX_DISK_BYTES)) {
     const message = `${inTib(disk.bytes)} TiB is over the ${MAX_DISK_BYTES / TIB} TiB that AWS imports in one piece`;
     findings.push(failed(`${name} disk ${disk.id}`, message, 'Split the disk at the source.'));
+  }
+  const { volumeType } = aws.options;
+  const leastGib = leastGibOf(volumeType);
+  for (const disk of machine.disks.filter(({ bytes }) => Math.ceil(bytes / GIB) < leastGib)) {
+    const message = `${inGib(disk.bytes)} GiB is under the ${leastGib} GiB that a volume of ${volumeType} has at least`;
+    findings.push(failed(`${name} disk ${disk.id}`, message, 'Set `volumeType: gp3` in the target.'));
   }
   return findings;
 }

@@ -133,11 +133,21 @@ function readDevice(
     deviceName,
     snapshotId,
     volumeSizeGib: size,
-    ...readPerformance({ volumeType, size, Iops: ebs.Iops, Throughput: ebs.Throughput }),
+    ...readPerformance({
+      volumeType,
+      size,
+      Iops: ebs.Iops ?? iopsOf(base, ebs.VolumeType),
+      Throughput: ebs.Throughput,
+    }),
     deleteOnTermination: ebs.DeleteOnTermination ?? base?.deleteOnTermination ?? true,
     encrypted: ebs.Encrypted ?? base?.encrypted ?? snapshot?.encrypted ?? false,
     kmsKeyId: ebs.KmsKeyId ?? base?.kmsKeyId ?? snapshot?.kmsKeyId ?? null,
   };
+}
+
+/** A type named anew brings none of the image's IOPS along. */
+function iopsOf(base: BlockDevice | null, namedType: string | undefined): number | undefined {
+  return namedType === undefined ? (base?.iops ?? undefined) : undefined;
 }
 
 function readPerformance({
@@ -159,6 +169,9 @@ function readPerformance({
       'InvalidParameterValue',
       `Volume of ${size} GiB is invalid; ${bound} GiB for ${volumeType} volumes.`,
     );
+  }
+  if (Iops === undefined && (volumeType === 'io1' || volumeType === 'io2')) {
+    throw refuse('MissingParameter', `The parameter iops must be specified for ${volumeType} volumes.`);
   }
   if (Iops !== undefined && type.iops === null) {
     throw refuse(

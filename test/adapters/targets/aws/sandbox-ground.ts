@@ -84,6 +84,7 @@ const REFUSED: readonly RefusedPlan[] = [
   { name: 'no instance type', to: { instanceType: 'm6i.tiny' }, message: /no such instance type/ },
   { name: 'no instance profile', to: { instanceProfile: 'nobody' }, message: /no such instance profile/ },
   { name: 'TPM with BIOS', to: { tpm: true }, message: /TPM needs UEFI/ },
+  { name: 'too small a disk for io2', options: { volumeType: 'io2' }, message: /under the 4 GiB/ },
   { name: 'Windows as it is', traits: { os: 'windows2019srv_64Guest' }, message: /runs Windows/ },
   { name: 'too many disks', traits: { diskCount: 22 }, message: /at most 21/ },
   { name: 'no type is large enough', traits: { cpus: 400 }, message: /no common instance type/ },
