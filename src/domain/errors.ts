@@ -2,6 +2,7 @@
  * One error for the whole of Landfall. Adapters classify, the record retries, the CLI maps codes to exit statuses.
  * The message says what was attempted, on what, and what to do about it.
  */
+import { z } from 'zod';
 
 /** What went wrong, in the operator's terms. Each code has one line in docs/operations.md. */
 export type ErrorCode =
@@ -101,11 +102,22 @@ export function asLandfallError(error: unknown): LandfallError {
   if (error instanceof LandfallError) return error;
   // Something failed on the way out of a failure: the first failure is the one to tell.
   if (error instanceof SuppressedError) return asLandfallError(error.suppressed);
+  if (error instanceof z.ZodError) return wrongOptions(error);
   if (error instanceof Error && error.name === 'AbortError') {
     return new LandfallError({ code: 'cancelled', message: error.message, cause: error });
   }
   const message = error instanceof Error ? error.message : String(error);
   return new LandfallError({ code: 'internal', message, retryable: true, cause: error });
+}
+
+/** Options are checked when the wave is read; what an environment variable puts in their place is checked when it is used. */
+function wrongOptions(error: z.ZodError): LandfallError {
+  const lines = error.issues.map((issue) => `${issue.path.join('.') || 'options'}: ${issue.message}`);
+  return new LandfallError({
+    code: 'preflight-refused',
+    message: `What the environment gives for \`\${env:…}\` does not fit: ${lines.join('; ')}. Correct the variable where the workers run.`,
+    cause: error,
+  });
 }
 
 export function exitStatusOf(error: LandfallError): number {

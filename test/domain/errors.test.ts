@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import {
   asLandfallError,
   EXIT_FAILED,
@@ -61,4 +62,15 @@ it.each([
   ['internal', EXIT_FAILED],
 ] as const)('%s ends with status %i', (code, status) => {
   expect(exitStatusOf(new LandfallError({ code, message: '' }))).toBe(status);
+});
+
+describe('options that stop to fit once the environment is put in', () => {
+  it('are told by key, and not tried again', () => {
+    const parsed = z
+      .strictObject({ region: z.string().regex(/^eu-/, 'is not a region') })
+      .safeParse({ region: 'mars' });
+    const error = asLandfallError(parsed.error);
+    expect(error).toMatchObject({ code: 'preflight-refused', retryable: false });
+    expect(error.message).toContain('region: is not a region');
+  });
 });
