@@ -47,13 +47,12 @@ export type OpenImage = AsyncDisposable & {
 /** The file formats in which a target takes a disk. */
 export type Container = 'vmdk-stream-optimized' | 'vhd-fixed' | 'raw';
 
-/** What convert made of an image for upload: the very file where the target takes it as it is, else one in staging. */
+/** How a disk goes up: as a file, written in order and cut into parts; or as blocks, in any order, zeros left out. */
+export type UploadForm = { kind: 'parts'; container: Container } | { kind: 'blocks'; blockBytes: number };
+
+/** What convert found out about an image, so that upload can make what the target wants while it reads. */
 export type Prepared = {
-  container: Container;
-  file: FileSlice;
-  /** Bytes to upload. */
-  lengthBytes: number;
-  /** Is the file ours, in staging, to be removed after upload? */
-  isStaged: boolean;
-  fingerprint: Fingerprint;
+  form: UploadForm;
+  /** Of the extents that hold data, as the source tells: what is read at most. */
+  dataBytes: number;
 };

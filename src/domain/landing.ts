@@ -3,7 +3,7 @@ import type { Container } from './image.ts';
 import type { JsonObject } from './json.ts';
 
 export type Digest = {
-  /** For example "crc32" (of the whole uploaded object) or "sha256-parts" (SHA-256 over the parts' SHA-256 in order). */
+  /** For example "crc32" (of the whole uploaded object) or "sha256-tree" (root of the content's digest tree). */
   algorithm: string;
   /** Lower-case hexadecimal. */
   value: string;
@@ -14,7 +14,8 @@ export type Digest = {
 export type Artifact = {
   disk: string;
   kind: string;
-  container: Container;
+  /** null where it is no file. */
+  container: Container | null;
   /** Bytes held at the target. */
   bytes: number;
   /** The target's own name for it, for example {bucket, key}. */

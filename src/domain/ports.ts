@@ -2,7 +2,7 @@
  * What the stages need from the outside world. Sources and targets are adapters; the rest are rooms of the house.
  * Every method that waits takes an AbortSignal or lives under the signal of its context, and rejects soon after abort.
  */
-import type { Container, Fingerprint, Image, OpenImage } from './image.ts';
+import type { Container, Fingerprint, Image, OpenImage, UploadForm } from './image.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import type { Artifact, Landing, Observation } from './landing.ts';
 import type { Firmware, Machine } from './machine.ts';
@@ -17,6 +17,8 @@ export type Progress = {
   /** What the target (or staging) durably holds. Never more than `totalBytes`, never less than before. */
   doneBytes: number;
   totalBytes: number;
+  /** Holes and zeros, which are neither read nor sent: not part of the other two. */
+  zeroBytes?: number;
   note: string;
 };
 
@@ -156,8 +158,8 @@ export type PlannedMachine = { wave: WaveMachine; machine: Machine };
 
 export interface Target {
   readonly capabilities: TargetCapabilities;
-  /** In which container this disk is uploaded. Throws `target-refused` where none will do. */
-  containerFor(disk: { bytes: number }): Container;
+  /** How this disk is uploaded. Throws `target-refused` where there is no way. */
+  uploadForm(disk: { bytes: number; to: JsonObject }): UploadForm;
   /** Everything that can be known before a byte moves: credentials, bucket, role, rights, names, sizes, limits. */
   preflight(machines: readonly PlannedMachine[], signal: AbortSignal): Promise<Finding[]>;
   /** Opens a new upload, or the one that an earlier attempt left (find before create). */
@@ -167,6 +169,14 @@ export interface Target {
   observe(landing: Landing, context: StepContext): Promise<Observation>;
   /** Puts a proven landing into service: from quarantine into the wave's network. Re-entrant. */
   admit(request: { to: JsonObject; landing: Landing }, context: StepContext): Promise<StepOutcome<Landing>>;
+  /**
+   * Opens what a landing was made of, as it was before it first booted, to compare it with the digest tree. null where
+   * the target changed the disk by design (it converted the guest). Throws `target-…` errors.
+   */
+  openLanded(
+    request: { landing: Landing; machine: Machine; disk: string },
+    signal: AbortSignal,
+  ): Promise<LandedDisk | null>;
   /** Removes what one ledger entry made, if it is still there, and nothing else. Idempotent. */
   discard(entry: LedgerEntry, context: StepContext): Promise<void>;
   /** Everything at the target that carries this run's tag, also what was created just before a crash. */
@@ -180,32 +190,77 @@ export type TaggedThing = { kind: string; id: string; machine: string | null; de
 export type UploadRequest = {
   machine: Machine;
   disk: string;
+  /** Virtual size. */
+  diskBytes: number;
   to: JsonObject;
-  container: Container;
-  /** Exact length of the file. */
-  lengthBytes: number;
+  form: UploadForm;
+  /**
+   * Names the content: an upload that was begun from another is removed and begun anew, since blocks of two states of a
+   * disk must never meet.
+   */
+  contentId: string;
+  /** Upper bound of the file's length, where it is a file. */
+  maxFileBytes: number;
 };
+
+export type UploadSink = PartSink | BlockSink;
 
 export type HeldPart = {
   bytes: number;
   /** CRC-32 as an unsigned number, where the target tells it. */
   crc32: number | null;
+  /** The target's own mark of what it holds. */
+  etag: string;
 };
 
-/**
- * A sequential upload in parts, numbered from 1, each `partBytes` long but the last. Parts may be written in any
- * order and again; a part is durable once `writePart` resolved.
- */
-export type UploadSink = {
-  partBytes: number;
-  partCount: number;
+/** A file in parts, numbered from 1, that may be written in any order and again; durable once `writePart` resolved. */
+export type PartSink = {
+  kind: 'parts';
+  /** Of the upload at the target. Another id means that nothing of an earlier attempt is held any more. */
+  id: string;
   /** The finished artifact, where an earlier attempt got that far: then nothing is left to write. */
   finished: Artifact | null;
   /** What the target says it holds. */
   held: ReadonlyMap<number, HeldPart>;
-  writePart(part: { number: number; bytes: Uint8Array; crc32: number }, signal: AbortSignal): Promise<void>;
-  /** Puts the parts together. `crc32ByPart` has every part. Idempotent: on a second call finds the artifact. */
-  finish(crc32ByPart: readonly number[]): Promise<Artifact>;
+  /** The least length of a part (the last may be shorter). The longest part is at most 1 MiB longer. */
+  partBytes(number: number): number;
+  /** `crc32` is of `bytes`. They are the target's until it resolved, then the caller's again. */
+  writePart(
+    part: { number: number; bytes: Uint8Array; crc32: number },
+    signal: AbortSignal,
+  ): Promise<HeldPart>;
+  /** Puts the parts together; all of them, in order. Idempotent: on a second call finds the artifact. */
+  finish(parts: readonly (HeldPart & { crc32: number })[]): Promise<Artifact>;
+};
+
+/** A disk in blocks of `blockBytes`, in any order, each written once or more; those never written are zeros. */
+export type BlockSink = {
+  kind: 'blocks';
+  /** As of `PartSink`. */
+  id: string;
+  blockBytes: number;
+  finished: Artifact | null;
+  /**
+   * A whole block, the last one padded with zeros. Durable once it resolved. The sink adapts how many it sends at once;
+   * callers may offer `offeredAtOnce` and wait.
+   */
+  writeBlock(
+    block: { index: number; bytes: Uint8Array; sha256: Uint8Array },
+    signal: AbortSignal,
+  ): Promise<void>;
+  offeredAtOnce: number;
+  /** `linearSha256`: SHA-256 over the digests of the blocks that were written, in the order of their indexes. */
+  finish(written: { blockCount: number; linearSha256: Uint8Array }): Promise<Artifact>;
+};
+
+/** A disk as it landed. */
+export type LandedDisk = AsyncDisposable & {
+  bytes: number;
+  blockBytes: number;
+  /** Ascending indexes of the blocks that are held; the others are zeros. */
+  heldBlocks(signal: AbortSignal): AsyncIterable<number>;
+  /** At any time and in any number at once; the target's limits are the adapter's to keep. */
+  readBlock(index: number, signal: AbortSignal): Promise<Uint8Array>;
 };
 
 export type ImportRequest = { machine: Machine; to: JsonObject; artifacts: readonly Artifact[] };
