@@ -25,8 +25,10 @@ export type DigestTree = {
   readonly pageCount: number;
   /** `sha256` is of the whole padded block; null where it is all zeros, or not known any more. */
   set(index: number, sha256: Uint8Array | null): void;
-  /** null where the block is all zeros or not known. */
+  /** A copy; null where the block is all zeros or not known. */
   get(index: number): Buffer | null;
+  /** Would `get` give a digest? */
+  has(index: number): boolean;
   /** Indexes of the blocks with a digest, ascending. A full disk of 1 TiB has two million: do not gather them. */
   heldBlocks(): Generator<number, void>;
   /** How many blocks have a digest. */
@@ -63,11 +65,17 @@ export function createDigestTree({ diskBytes }: { diskBytes: number }): DigestTr
   const blockCount = Math.ceil(diskBytes / BLOCK_BYTES);
   const pageCount = Math.ceil(blockCount / BLOCKS_PER_PAGE);
   const pages = new Map<number, Buffer>();
+  let heldCount = 0;
 
   const checkBlock = (index: number): void => {
     if (!Number.isInteger(index) || index < 0 || index >= blockCount) {
       throw new RangeError(`block ${index} of a disk of ${blockCount} blocks`);
     }
+  };
+  const has = (index: number): boolean => {
+    checkBlock(index);
+    const page = pages.get(Math.floor(index / BLOCKS_PER_PAGE));
+    return page !== undefined && hasLeaf(page, index % BLOCKS_PER_PAGE);
   };
   const slotsIn = (page: number): number => Math.min(BLOCKS_PER_PAGE, blockCount - page * BLOCKS_PER_PAGE);
   const makePage = (number: number): Buffer => {
@@ -88,17 +96,18 @@ export function createDigestTree({ diskBytes }: { diskBytes: number }): DigestTr
       }
       const number = Math.floor(index / BLOCKS_PER_PAGE);
       const at = (index % BLOCKS_PER_PAGE) * DIGEST_BYTES;
+      heldCount += Number(sha256 !== null) - Number(has(index));
       if (sha256 !== null) (pages.get(number) ?? makePage(number)).set(sha256, at);
       else pages.get(number)?.fill(0, at, at + DIGEST_BYTES);
     },
 
     get(index) {
-      checkBlock(index);
-      const page = pages.get(Math.floor(index / BLOCKS_PER_PAGE));
-      const slot = index % BLOCKS_PER_PAGE;
-      if (page === undefined || !hasLeaf(page, slot)) return null;
-      return Buffer.from(leafOf(page, slot));
+      if (!has(index)) return null;
+      const page = pages.get(Math.floor(index / BLOCKS_PER_PAGE)) as Buffer;
+      return Buffer.from(leafOf(page, index % BLOCKS_PER_PAGE));
     },
+
+    has,
 
     *heldBlocks() {
       for (let number = 0; number < pageCount; number += 1) {
@@ -110,11 +119,7 @@ export function createDigestTree({ diskBytes }: { diskBytes: number }): DigestTr
       }
     },
 
-    countHeld() {
-      let count = 0;
-      for (const page of pages.values()) for (const [from, end] of leafRuns(page)) count += end - from;
-      return count;
-    },
+    countHeld: () => heldCount,
 
     page(number) {
       const page = pages.get(number);
@@ -129,6 +134,7 @@ export function createDigestTree({ diskBytes }: { diskBytes: number }): DigestTr
       if (!isZero(bytes.subarray(slotsIn(number) * DIGEST_BYTES))) {
         throw new RangeError(`page ${number} has leaves beyond the end of the disk`);
       }
+      heldCount += countLeaves(Buffer.from(bytes)) - countLeaves(pages.get(number));
       if (isZero(bytes)) pages.delete(number);
       else (pages.get(number) ?? makePage(number)).set(bytes);
     },
@@ -175,6 +181,12 @@ export function contentPage(page: Buffer): Buffer {
     if (leaf.equals(ZERO_BLOCK_SHA256)) leaf.fill(0);
   }
   return content;
+}
+
+function countLeaves(page: Buffer | undefined): number {
+  let count = 0;
+  if (page !== undefined) for (const [from, end] of leafRuns(page)) count += end - from;
+  return count;
 }
 
 /** Runs of slots that have leaves, as [from, end). */

@@ -84,7 +84,12 @@ export interface Ledger {
 export interface Checkpoints {
   get(key: string): Promise<JsonValue | null>;
   set(key: string, value: JsonValue): Promise<void>;
-  delete(key: string): Promise<void>;
+  /** Bytes as they are, for tables that would be bulky as JSON, in the order of the keys. Ask for about 1 MiB at once. */
+  getBytes(keys: readonly string[]): Promise<(Uint8Array | null)[]>;
+  /** A key holds one value: this one replaces what `set` wrote, and the other way round. */
+  setBytes(key: string, bytes: Uint8Array): Promise<void>;
+  /** All of them or none. */
+  delete(...keys: readonly string[]): Promise<void>;
 }
 
 /** Counted permits shared by all workers, for example import tasks outstanding at a target. */

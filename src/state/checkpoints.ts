@@ -13,7 +13,7 @@ export function openCheckpoints(open: {
 }): Checkpoints {
   const { redis, lease } = open;
   const hash = keys.checkpoints(open.run, open.machine);
-  const write = async (script: string, ...args: string[]): Promise<void> => {
+  const write = async (script: string, ...args: (string | Buffer)[]): Promise<void> => {
     const reply = await redis.eval(script, 2, lease.key, hash, lease.token, ...args);
     if (reply === 'stale') throw leaseLost(lease.key);
   };
@@ -23,7 +23,11 @@ export function openCheckpoints(open: {
       return json === null ? null : (JSON.parse(json) as JsonValue);
     },
     set: (key, value) => write(SET, key, JSON.stringify(value)),
-    delete: (key) => write(DELETE, key),
+    getBytes: async (names) => (names.length === 0 ? [] : redis.hmgetBuffer(hash, ...names)),
+    setBytes: (key, bytes) => write(SET, key, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
+    delete: async (...names) => {
+      if (names.length > 0) await write(DELETE, ...names);
+    },
   };
 }
 
@@ -33,6 +37,6 @@ return 'written'
 `;
 
 const DELETE = `${FENCE}
-redis.call('HDEL', KEYS[2], ARGV[2])
+redis.call('HDEL', KEYS[2], unpack(ARGV, 2))
 return 'written'
 `;

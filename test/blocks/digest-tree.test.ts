@@ -135,9 +135,18 @@ describe('blocks', () => {
     sparse[31] = 1;
     tree.set(199, sparse);
     expect(tree.get(199)).toEqual(sparse);
+    expect([tree.has(199), tree.has(198), tree.has(0)]).toEqual([true, false, false]);
     expect(tree.get(198)).toBeNull();
     expect(tree.get(0)).toBeNull();
+    tree.set(199, sparse);
+    expect(tree.countHeld()).toBe(1);
+    const page = Buffer.from(tree.page(1) as Buffer);
+    page.set(leaf(1));
+    tree.setPage(1, page);
+    expect([tree.countHeld(), ...tree.heldBlocks()]).toEqual([2, 128, 199]);
+    tree.set(128, null);
     tree.set(199, null);
+    expect(tree.countHeld()).toBe(0);
     expect(tree.get(199)).toBeNull();
     expect(tree.page(1)).toBeNull();
   });
@@ -160,6 +169,7 @@ describe('blocks', () => {
     for (const index of [-1, 2, 0.5, Number.NaN]) {
       expect(() => tree.set(index, leaf(0))).toThrow(RangeError);
       expect(() => tree.get(index)).toThrow(RangeError);
+      expect(() => tree.has(index)).toThrow(RangeError);
     }
     expect(() => tree.set(0, Buffer.alloc(32))).toThrow(RangeError);
     expect(() => tree.set(0, Buffer.alloc(31, 1))).toThrow(RangeError);

@@ -21,8 +21,9 @@ import type {
 export type DurableState = {
   /** Oldest first. */
   ledger: LedgerEntry[];
-  /** By `run/machine/key`. */
+  /** By `run/machine/key`; what `setBytes` wrote as bytes. */
   checkpoints: Map<string, string>;
+  checkpointBytes: Map<string, Buffer>;
   /** Holders, as `run/machine/holder`, by slot name. */
   slots: Map<string, Set<string>>;
 };
@@ -53,7 +54,7 @@ export type FakeStepContext = StepContext & {
 };
 
 export function createDurableState(): DurableState {
-  return { ledger: [], checkpoints: new Map(), slots: new Map() };
+  return { ledger: [], checkpoints: new Map(), checkpointBytes: new Map(), slots: new Map() };
 }
 
 export function createStepContext(options: StepContextOptions = {}): FakeStepContext {
@@ -149,16 +150,33 @@ function createLedger({
   };
 }
 
-/** Values pass through JSON, as they do on their way to Redis: what is no plain data shows at once. */
+/** Values pass through JSON, as they do on their way to Redis: what is no plain data shows at once. Bytes are copied. */
 function createCheckpoints({ run, machine, state }: Owner): Checkpoints {
+  const { checkpoints, checkpointBytes } = state;
   const full = (key: string): string => `${run}/${machine}/${key}`;
+  const forget = (key: string): void => {
+    checkpoints.delete(full(key));
+    checkpointBytes.delete(full(key));
+  };
   return {
     get: async (key) => {
-      const text = state.checkpoints.get(full(key));
+      const text = checkpoints.get(full(key));
       return text === undefined ? null : (JSON.parse(text) as JsonValue);
     },
-    set: async (key, value) => void state.checkpoints.set(full(key), JSON.stringify(value)),
-    delete: async (key) => void state.checkpoints.delete(full(key)),
+    set: async (key, value) => {
+      forget(key);
+      checkpoints.set(full(key), JSON.stringify(value));
+    },
+    getBytes: async (keys) =>
+      keys.map((key) => {
+        const bytes = checkpointBytes.get(full(key));
+        return bytes === undefined ? null : Buffer.from(bytes);
+      }),
+    setBytes: async (key, bytes) => {
+      forget(key);
+      checkpointBytes.set(full(key), Buffer.from(bytes));
+    },
+    delete: async (...keys) => keys.forEach(forget),
   };
 }
 

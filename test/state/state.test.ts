@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cancelMachine, retryMachine, startMachine } from '../../src/domain/machine-changes.ts';
 import type { MachineRecord } from '../../src/domain/machine-record.ts';
@@ -173,6 +174,8 @@ describe('a lease', () => {
     await expect(ledger.intend('image')).rejects.toMatchObject({ code: 'lease-lost' });
     const checkpoints = openCheckpoints({ redis: state.redis, run: 'r', machine: 'm', lease: stale });
     await expect(checkpoints.set('upload/0', 1)).rejects.toMatchObject({ code: 'lease-lost' });
+    await expect(checkpoints.setBytes('page', Buffer.alloc(1))).rejects.toMatchObject({ code: 'lease-lost' });
+    await expect(checkpoints.delete('page')).rejects.toMatchObject({ code: 'lease-lost' });
     expect(await readLedger(state.redis, { run: 'r', machine: 'm' })).toEqual([]);
     await stale[Symbol.asyncDispose]();
     expect(await state.redis.hget(next.key, 'token')).toBe(next.token); // not released by the stale one
@@ -184,6 +187,26 @@ describe('a lease', () => {
     await state.redis.hset(lease.key, 'token', '999999');
     await expect.poll(() => lease.signal.aborted, { timeout: 5_000, interval: 50 }).toBe(true);
     await lease[Symbol.asyncDispose]();
+  });
+});
+
+describe('checkpoints', () => {
+  test('keep JSON and bytes as they were given, until they are deleted', async () => {
+    await using lease = await takeLease('upload/0');
+    const checkpoints = openCheckpoints({ redis: state.redis, run: 'r', machine: 'm', lease });
+    const around = randomBytes(4_100);
+    const page = around.subarray(2, 4_098); // no text, and a view of more
+    await checkpoints.setBytes('page/0', page);
+    await checkpoints.setBytes('page/2', Buffer.from([0]));
+    await checkpoints.set('head', { parts: 3 });
+    const read = await checkpoints.getBytes(['page/0', 'page/1', 'page/2']);
+    expect(read.map((bytes) => bytes && Buffer.from(bytes))).toEqual([page, null, Buffer.from([0])]);
+    expect(await checkpoints.get('head')).toEqual({ parts: 3 });
+    await checkpoints.delete('page/0', 'page/1', 'head');
+    expect(await checkpoints.getBytes(['page/0', 'page/2'])).toEqual([null, Buffer.from([0])]);
+    expect(await checkpoints.get('head')).toBeNull();
+    expect(await checkpoints.getBytes([])).toEqual([]);
+    await checkpoints.delete();
   });
 });
 
