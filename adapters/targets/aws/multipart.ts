@@ -11,6 +11,8 @@ import {
   type Part,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { crc32FromBase64 } from '../../../src/blocks/crc32.ts';
+import type { HeldPart } from '../../../src/domain/ports.ts';
 import { CHECKSUM_MODES, type ChecksumMode, modeTold, requestFor } from './checksum-mode.ts';
 import { ask, askUnless, awsCodeOf } from './errors.ts';
 
@@ -111,6 +113,18 @@ export async function listParts(
     marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
   } while (marker !== undefined);
   return { parts, mode };
+}
+
+/** null where the server left out what a part is known by. */
+export function heldPartOf({ Size, ETag, ChecksumCRC32 }: Part): HeldPart | null {
+  if (Size === undefined || ETag === undefined) return null;
+  const crc = ChecksumCRC32 === undefined ? null : crc32FromBase64(ChecksumCRC32);
+  return { bytes: Size, crc32: crc, etag: unquoteEtag(ETag) };
+}
+
+/** Headers and XML hold it in quotes, not all servers write them everywhere: compared without. */
+export function unquoteEtag(etag: string): string {
+  return etag.replaceAll('"', '');
 }
 
 /** null where there is no such object. */
