@@ -1,15 +1,26 @@
 /**
  * The SDK's clients. Credentials and endpoints come by the SDK's own chain (environment, shared files, instance roles,
- * `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3` …). The SDK retries; nothing of ours retries a request a second time.
+ * `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3` …). The SDK retries; nothing of ours retries a request a second time
+ * (of EBS direct, the SDK's retries with a strategy of ours).
  */
+import type { EBSClient } from '@aws-sdk/client-ebs';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { IAMClient } from '@aws-sdk/client-iam';
 import { S3Client } from '@aws-sdk/client-s3';
 import { STSClient } from '@aws-sdk/client-sts';
+import { type BlockLimits, createBlockLimits, createEbsClient } from './ebs-client.ts';
 import type { AwsOptions } from './options.ts';
 
 /** One account's region, as a wave's target names it. */
-export type Aws = { options: AwsOptions; ec2: EC2Client; iam: IAMClient; s3: S3Client; sts: STSClient };
+export type Aws = {
+  options: AwsOptions;
+  ebs: EBSClient;
+  blockLimits: BlockLimits;
+  ec2: EC2Client;
+  iam: IAMClient;
+  s3: S3Client;
+  sts: STSClient;
+};
 
 const CONNECTION_TIMEOUT_MS = 5_000;
 /** Answers of the control plane are short; 30 s without one means that it is lost. */
@@ -30,8 +41,11 @@ export function createAws(options: AwsOptions): Aws {
       throwOnRequestTimeout: true,
     },
   };
+  const blockLimits = createBlockLimits();
   return {
     options,
+    ebs: createEbsClient({ ...shared, connectionTimeoutMs: CONNECTION_TIMEOUT_MS }, blockLimits),
+    blockLimits,
     ec2: new EC2Client(control),
     iam: new IAMClient(control),
     sts: new STSClient(control),

@@ -5,11 +5,13 @@
 import { DescribeImagesCommand } from '@aws-sdk/client-ec2';
 import type { LedgerEntry, StepContext } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
+import { findSnapshots } from './ebs-snapshot.ts';
 import { ask } from './errors.ts';
 import { findInstance } from './instance-lookup.ts';
 import { listMultiparts } from './multipart.ts';
 import { imageName, objectStem } from './names.ts';
 import { listObjects } from './object.ts';
+import { bucketOf } from './options.ts';
 import { closeQuarantine } from './quarantine.ts';
 import {
   type Removal,
@@ -28,6 +30,9 @@ export async function discardEntry(aws: Aws, entry: LedgerEntry, context: StepCo
   switch (kind) {
     case 'upload':
       await discardUpload(aws, entry, removal);
+      break;
+    case 'snapshot':
+      await discardSnapshot(aws, entry, removal);
       break;
     case 'import-task':
       await discardTask(aws, entry, removal);
@@ -50,13 +55,21 @@ export async function discardEntry(aws: Aws, entry: LedgerEntry, context: StepCo
 
 async function discardUpload(aws: Aws, entry: LedgerEntry, removal: Removal): Promise<void> {
   const place = {
-    bucket: textOf(entry, 'bucket') ?? aws.options.bucket,
+    bucket: textOf(entry, 'bucket') ?? bucketOf(aws.options),
     prefix: objectStem(aws.options.prefix, entry),
   };
   for (const upload of await listMultiparts(aws.s3, place, removal.signal))
     await removeUpload(aws, upload, removal);
   for (const object of await listObjects(aws.s3, place, removal.signal))
     await removeObject(aws, object, removal);
+}
+
+/** One under way is ended by it. Two where AWS forgot the token under which an attempt that was killed had started one. */
+async function discardSnapshot(aws: Aws, entry: LedgerEntry, removal: Removal): Promise<void> {
+  const knownId = textOf(entry, 'snapshotId');
+  const found = await findSnapshots(aws, entry, removal.signal);
+  for (const snapshotId of new Set(knownId === null ? found : [knownId, ...found]))
+    await removeSnapshot(aws, snapshotId, removal);
 }
 
 async function discardTask(aws: Aws, entry: LedgerEntry, removal: Removal): Promise<void> {

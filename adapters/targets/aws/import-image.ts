@@ -107,7 +107,8 @@ function diskContainers({
   return deviceNames(machine).map(({ disk }) => {
     const artifact = artifacts.find((candidate) => candidate.disk === disk);
     const object = objectRef(artifact?.ref ?? null);
-    if (artifact === undefined || object === null) throw new TypeError(`disk ${disk} is not in a bucket`);
+    if (object === null || artifact?.container == null)
+      throw new TypeError(`disk ${disk} is not in a bucket`);
     return {
       Format: TASK_FORMATS[artifact.container],
       UserBucket: { S3Bucket: object.bucket, S3Key: object.key },

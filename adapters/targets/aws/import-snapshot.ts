@@ -1,5 +1,6 @@
 /**
- * One ImportSnapshot task for each disk: the disk becomes a snapshot as it is, AWS does not look into the guest.
+ * One ImportSnapshot task for each disk: the disk becomes a snapshot as it is, AWS does not look into the guest. Disks
+ * that went up as snapshots already (ebs-direct) are only waited for.
  *
  *   intended ──► slot claimed ──► task ──► active … ──► completed ──► snapshot tagged ──► done
  *                                            └──► deleting ──► deleted ──► failed   (a retry makes a new task)
@@ -18,6 +19,7 @@ import {
 import type { Artifact } from '../../../src/domain/landing.ts';
 import type { ImportRequest, LedgerEntry, StepContext, StepOutcome } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
+import { awaitSnapshot, type DiskImport, SNAPSHOT_KIND } from './ebs-completion.ts';
 import { ask, awsCodeOf } from './errors.ts';
 import {
   explainRefusal,
@@ -40,8 +42,6 @@ import { machineOptions } from './options.ts';
 
 /** Snapshot ids by disk id. */
 export type Snapshots = Readonly<Record<string, string>>;
-
-type DiskImport = { kind: 'done'; snapshotId: string } | { kind: 'wait'; afterMs: number; note: string };
 
 /** How long a machine waits before it asks again for one of the slots; costs AWS no request. */
 const SLOT_WAIT_MS = 3_000;
@@ -76,6 +76,7 @@ type DiskRequest = { request: ImportRequest; artifact: Artifact; context: StepCo
 
 async function importDisk(aws: Aws, disk: DiskRequest): Promise<DiskImport> {
   const { artifact, context } = disk;
+  if (artifact.kind === SNAPSHOT_KIND) return awaitSnapshot(aws, disk);
   const entry = await context.ledger.intend(`import-task:${artifact.disk}`);
   const { snapshotId, taskId } = entry.ref ?? {};
   if (entry.state === 'done' && typeof snapshotId === 'string') return { kind: 'done', snapshotId };
@@ -103,7 +104,8 @@ async function startTask(
   { request, artifact, context, entry }: DiskRequest & { entry: LedgerEntry },
 ): Promise<string | null> {
   const object = objectRef(artifact.ref);
-  if (object === null) throw new TypeError(`disk ${artifact.disk} is not in a bucket`);
+  if (object === null || artifact.container === null)
+    throw new TypeError(`disk ${artifact.disk} is not in a bucket`);
   const { role, kmsKey } = aws.options;
   const description = describeDisk(context, artifact.disk);
   const command = new ImportSnapshotCommand({

@@ -1,5 +1,5 @@
 /**
- * From objects in a bucket to an instance that runs under quarantine. Each call walks the same list of steps and returns
+ * From objects in a bucket, or snapshots, to an instance that runs under quarantine. Each call walks the same list of steps and returns
  * at the first that has to wait: where things stand is in the ledger and at AWS, never in this process.
  */
 import { LandfallError } from '../../../src/domain/errors.ts';
@@ -12,7 +12,7 @@ import { importSnapshots, type Snapshots } from './import-snapshot.ts';
 import { startInstance } from './instance.ts';
 import { landingOf } from './landing.ts';
 import { deleteObject, objectRef } from './object.ts';
-import { machineOptions } from './options.ts';
+import { machineOptions, viaOf } from './options.ts';
 import { openQuarantine } from './quarantine.ts';
 import { tidyUp } from './tidy.ts';
 
@@ -50,7 +50,7 @@ async function makeImage(
   request: ImportRequest,
   context: StepContext,
 ): Promise<StepOutcome<ImportedImage>> {
-  if (aws.options.via === 'import-image') {
+  if (viaOf(aws.options, request.to) === 'import-image') {
     const image = await importImage(aws, request, context);
     if (image.kind === 'wait') return image;
     return { kind: 'done', value: { imageId: image.value, snapshots: {} } };

@@ -139,8 +139,10 @@ async function taggedSnapshots(aws: Aws, { run, signal }: Removal): Promise<Tagg
     const input = { OwnerIds: ['self'], Filters: [runFilter(run)] };
     const pages = paginateDescribeSnapshots({ client: aws.ec2 }, input, { abortSignal: signal });
     for await (const { Snapshots = [] } of pages)
-      for (const { SnapshotId, VolumeSize, Tags } of Snapshots)
-        things.push(thing({ kind: 'snapshot', id: SnapshotId, tags: Tags, detail: `${VolumeSize} GiB` }));
+      for (const { SnapshotId, State, VolumeSize, Tags } of Snapshots) {
+        const detail = `${VolumeSize} GiB${State === 'pending' ? ', under way' : ''}`;
+        things.push(thing({ kind: 'snapshot', id: SnapshotId, tags: Tags, detail }));
+      }
   });
 }
 
@@ -156,6 +158,7 @@ async function taggedGroups(aws: Aws, { run, signal }: Removal): Promise<TaggedT
 
 async function uploads(aws: Aws, { run, signal }: Removal): Promise<TaggedThing[]> {
   const { bucket, prefix } = aws.options;
+  if (bucket === undefined) return [];
   const place = { bucket, prefix: runPrefix(prefix, run) };
   const found = await whereBucketIs(() => listMultiparts(aws.s3, place, signal));
   return found
@@ -170,6 +173,7 @@ async function uploads(aws: Aws, { run, signal }: Removal): Promise<TaggedThing[
 
 async function objects(aws: Aws, { run, signal }: Removal): Promise<TaggedThing[]> {
   const { bucket, prefix } = aws.options;
+  if (bucket === undefined) return [];
   const place = { bucket, prefix: runPrefix(prefix, run) };
   const found = await whereBucketIs(() => listObjects(aws.s3, place, signal));
   return found

@@ -1,6 +1,11 @@
 /** What a wave file may say under `target: aws:` and under `to:` of a machine. Descriptions go into the JSON schema. */
 import { z } from 'zod';
+import { LandfallError } from '../../../src/domain/errors.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
+
+/** The ways in which a machine gets from its disks to an AMI. */
+const VIAS = ['import-snapshot', 'import-image', 'ebs-direct'] as const;
+export type Via = (typeof VIAS)[number];
 
 export const awsOptionsSchema = z.strictObject({
   region: z
@@ -10,7 +15,8 @@ export const awsOptionsSchema = z.strictObject({
   bucket: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'is not the name of a bucket')
-    .describe('S3 bucket for disks on their way in.'),
+    .optional()
+    .describe('S3 bucket for disks on their way in. Needed unless every machine goes by ebs-direct.'),
   prefix: z
     .string()
     .regex(/^([^/]+\/)*$/, 'must end with / and not start with it')
@@ -27,10 +33,10 @@ export const awsOptionsSchema = z.strictObject({
     .default('vmimport')
     .describe("Name of the service role by which AWS's importer reads the bucket."),
   via: z
-    .enum(['import-snapshot', 'import-image'])
+    .enum(VIAS)
     .default('import-snapshot')
     .describe(
-      'import-snapshot: the disks as they are. import-image: AWS inspects the guest and injects its drivers, as Windows needs.',
+      'import-snapshot: the disks as they are, through the bucket. import-image: AWS inspects the guest and injects its drivers, as Windows needs. ebs-direct: the disks as they are, block by block into snapshots; no bucket, no role.',
     ),
   kmsKey: z
     .string()
@@ -56,9 +62,11 @@ export const awsOptionsSchema = z.strictObject({
   partSizeMiB: z
     .int()
     .min(5)
-    .max(5120)
-    .default(16)
-    .describe('Least size of an upload part; grows where a disk would need more than 10,000 parts.'),
+    .max(1024)
+    .default(8)
+    .describe(
+      'Size of the first upload parts. Later ones grow with their number where the disk could need more than 10,000.',
+    ),
 });
 
 export const awsMachineOptionsSchema = z.strictObject({
@@ -74,6 +82,7 @@ export const awsMachineOptionsSchema = z.strictObject({
     .max(16)
     .optional()
     .describe('Security groups that the machine gets once it is proven. Needed.'),
+  via: z.enum(VIAS).optional().describe("Another way for this machine than the target's `via`."),
   instanceType: z
     .string()
     .regex(/^[a-z0-9-]+\.[a-z0-9-]+$/, 'is not an instance type, such as m6i.large')
@@ -97,4 +106,19 @@ export type AwsMachineOptions = z.infer<typeof awsMachineOptionsSchema>;
 /** A machine's `to:`, as it stands in a record that was checked when the wave was read. */
 export function machineOptions(to: JsonObject): AwsMachineOptions {
   return awsMachineOptionsSchema.parse(to);
+}
+
+/** The way that a machine takes: its own, or else the target's. */
+export function viaOf(options: Pick<AwsOptions, 'via'>, to: JsonObject): Via {
+  return machineOptions(to).via ?? options.via;
+}
+
+/** Throws `target-refused` where the wave names none: pre-flight finds it before, unless the wave was changed. */
+export function bucketOf({ bucket }: Pick<AwsOptions, 'bucket'>): string {
+  if (bucket !== undefined) return bucket;
+  throw new LandfallError({
+    code: 'target-refused',
+    message:
+      'The target names no `bucket`, which every machine needs that does not go by `via: ebs-direct`. Name one, or set `via: ebs-direct`.',
+  });
 }

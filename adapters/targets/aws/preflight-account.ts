@@ -7,25 +7,40 @@ import {
 } from '@aws-sdk/client-ec2';
 import { GetRoleCommand, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
-import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import { GetCallerIdentityCommand, type GetCallerIdentityResponse } from '@aws-sdk/client-sts';
 import type { Finding } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { asAwsError, ask, askUnless, awsCodeOf } from './errors.ts';
 import { failed, look, lookIfAllowed, looking, passed, warned } from './finding.ts';
 import { abortMultipart, createMultipart } from './multipart.ts';
+import type { Via } from './options.ts';
 
 export async function checkIdentity(aws: Aws, signal: AbortSignal): Promise<Finding[]> {
   const subject = 'credentials';
   return look({ subject, signal }, async () => {
-    const call = looking('the credentials', 'sts:GetCallerIdentity', aws.options.region);
-    const command = new GetCallerIdentityCommand();
-    const identity = await ask(call, () => aws.sts.send(command, { abortSignal: signal }));
+    const identity = await callerIdentity(aws, signal);
     return [passed(subject, `${identity.Arn} in account ${identity.Account}`)];
   });
 }
 
-export async function checkBucket(aws: Aws, signal: AbortSignal): Promise<Finding[]> {
+export async function callerIdentity(aws: Aws, signal: AbortSignal): Promise<GetCallerIdentityResponse> {
+  const call = looking('the credentials', 'sts:GetCallerIdentity', aws.options.region);
+  const command = new GetCallerIdentityCommand();
+  return ask(call, () => aws.sts.send(command, { abortSignal: signal }));
+}
+
+/** `needing` are the machines that go through it. */
+export async function checkBucket(
+  aws: Aws,
+  needing: readonly string[],
+  signal: AbortSignal,
+): Promise<Finding[]> {
   const { bucket, region } = aws.options;
+  if (bucket === undefined) {
+    const who = needing.length === 0 ? 'its machines need one' : `${needing.join(', ')} would go through one`;
+    const remedy = 'Name a `bucket` in the target, or set `via: ebs-direct` there or under `to:`.';
+    return [failed('bucket', `the target names none, but ${who}`, remedy)];
+  }
   const subject = `bucket ${bucket}`;
   return look({ subject, signal }, async () => {
     const call = looking('the bucket', 's3:ListBucket', `s3://${bucket}`);
@@ -42,16 +57,16 @@ export async function checkBucket(aws: Aws, signal: AbortSignal): Promise<Findin
         failed(subject, message, `Name a bucket in ${region}, or set \`region: ${head.BucketRegion}\`.`),
       ];
     }
-    return probeBucket(aws, { subject, signal });
+    return probeBucket(aws, { subject, bucket, signal });
   });
 }
 
 /** Starts an upload and gives it up: nothing is stored, and the right to write is known. */
 async function probeBucket(
   aws: Aws,
-  { subject, signal }: { subject: string; signal: AbortSignal },
+  { subject, bucket, signal }: { subject: string; bucket: string; signal: AbortSignal },
 ): Promise<Finding[]> {
-  const { bucket, prefix } = aws.options;
+  const { prefix } = aws.options;
   const place = { bucket, key: `${prefix}preflight` };
   const { uploadId, mode } = await createMultipart(aws.s3, place, { metadata: {}, signal });
   await abortMultipart(aws.s3, { ...place, uploadId }, signal);
@@ -129,56 +144,36 @@ async function checkRolePolicies(
     { actions: ['ec2:ModifySnapshotAttribute', 'ec2:CopySnapshot', 'ec2:RegisterImage'], resource: '*' },
   ];
   const missing: string[] = [];
-  for (const { actions, resource } of needs) {
-    const call = looking("the role's policies", 'iam:SimulatePrincipalPolicy', arn);
-    const command = new SimulatePrincipalPolicyCommand({
-      PolicySourceArn: arn,
-      ActionNames: actions,
-      ResourceArns: [resource],
-    });
-    const answer = await ask(call, () => aws.iam.send(command, { abortSignal: signal }));
-    for (const { EvalActionName, EvalDecision } of answer.EvaluationResults ?? [])
-      if (EvalDecision !== 'allowed') missing.push(`${EvalActionName} on ${resource}`);
-  }
+  for (const need of needs) missing.push(...(await simulateRights(aws, { ...need, arn, signal })));
   if (missing.length === 0) return [passed(subject, "AWS's importer can use it and read the bucket")];
   const remedy = 'Add the missing actions to a policy of the role, as docs/aws.md shows.';
   return [failed(subject, `its policies do not allow ${missing.join(', ')}`, remedy)];
 }
 
+/** What the policies of a user or role do not allow, as `ACTION on RESOURCE`. */
+export async function simulateRights(
+  aws: Aws,
+  of: { arn: string; actions: string[]; resource: string; signal: AbortSignal },
+): Promise<string[]> {
+  const { arn, actions, resource, signal } = of;
+  const call = looking(`the policies of ${arn}`, 'iam:SimulatePrincipalPolicy', arn);
+  const command = new SimulatePrincipalPolicyCommand({
+    PolicySourceArn: arn,
+    ActionNames: actions,
+    ResourceArns: [resource],
+  });
+  const answer = await ask(call, () => aws.iam.send(command, { abortSignal: signal }));
+  return (answer.EvaluationResults ?? [])
+    .filter(({ EvalDecision }) => EvalDecision !== 'allowed')
+    .map(({ EvalActionName }) => `${EvalActionName} on ${resource}`);
+}
+
 /** EC2 tells by a dry run whether a request would be allowed. What else it says of such a request does not matter. */
-export async function checkRights(aws: Aws, signal: AbortSignal): Promise<Finding[]> {
-  const { bucket, prefix, role, via } = aws.options;
+export async function checkRights(aws: Aws, vias: ReadonlySet<Via>, signal: AbortSignal): Promise<Finding[]> {
   const options = { abortSignal: signal };
-  const object = { S3Bucket: bucket, S3Key: `${prefix}preflight` };
   const name = 'landfall-preflight';
-  const importer: [string, () => Promise<unknown>] =
-    via === 'import-image'
-      ? [
-          'ec2:ImportImage',
-          () =>
-            aws.ec2.send(
-              new ImportImageCommand({
-                DryRun: true,
-                RoleName: role,
-                DiskContainers: [{ Format: 'RAW', UserBucket: object }],
-              }),
-              options,
-            ),
-        ]
-      : [
-          'ec2:ImportSnapshot',
-          () =>
-            aws.ec2.send(
-              new ImportSnapshotCommand({
-                DryRun: true,
-                RoleName: role,
-                DiskContainer: { Format: 'RAW', UserBucket: object },
-              }),
-              options,
-            ),
-        ];
-  const trials: [string, () => Promise<unknown>][] = [
-    importer,
+  const trials: Trial[] = [
+    ...importTrials(aws, vias, signal),
     [
       'ec2:RegisterImage',
       () =>
@@ -199,6 +194,26 @@ export async function checkRights(aws: Aws, signal: AbortSignal): Promise<Findin
   const findings: Finding[] = [];
   for (const [action, send] of trials) findings.push(...(await tryRight(aws, { action, send, signal })));
   return findings;
+}
+
+type Trial = [string, () => Promise<unknown>];
+
+function importTrials(aws: Aws, vias: ReadonlySet<Via>, signal: AbortSignal): Trial[] {
+  const { bucket, prefix, role } = aws.options;
+  const object = { S3Bucket: bucket, S3Key: `${prefix}preflight` };
+  const options = { abortSignal: signal };
+  const disk = { Format: 'RAW', UserBucket: object };
+  const byImage = new ImportImageCommand({ DryRun: true, RoleName: role, DiskContainers: [disk] });
+  const bySnapshot = new ImportSnapshotCommand({
+    DryRun: true,
+    RoleName: role,
+    DiskContainer: { Format: 'RAW', UserBucket: object },
+  });
+  const trials: Trial[] = [];
+  if (vias.has('import-image')) trials.push(['ec2:ImportImage', () => aws.ec2.send(byImage, options)]);
+  if (vias.has('import-snapshot'))
+    trials.push(['ec2:ImportSnapshot', () => aws.ec2.send(bySnapshot, options)]);
+  return trials;
 }
 
 async function tryRight(

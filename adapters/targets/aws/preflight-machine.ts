@@ -17,7 +17,7 @@ import {
   hasInstanceProfile,
   isTypeOffered,
 } from './preflight-network.ts';
-import { leastGibOf } from './volume-type.ts';
+import { leastGibOf, mostGibOf } from './volume-type.ts';
 
 const GIB = 2 ** 30;
 const TIB = 2 ** 40;
@@ -40,10 +40,11 @@ export async function checkMachine(
 function checkGuest(aws: Aws, { machine, to }: Landing): Finding[] {
   const { name } = machine;
   const findings: Finding[] = [];
-  if (isWindows(machine) && aws.options.via === 'import-snapshot') {
+  const via = to.via ?? aws.options.via;
+  if (isWindows(machine) && via !== 'import-image') {
     const message =
       'it runs Windows, which does not start at AWS without drivers that only import-image injects';
-    findings.push(failed(name, message, 'Set `via: import-image` in the target.'));
+    findings.push(failed(name, message, 'Set `via: import-image` under `to:`, or in the target.'));
   }
   if (machine.secureBoot) {
     const message = 'Secure Boot is on, but its keys do not move: it lands with Secure Boot off';
@@ -57,15 +58,23 @@ function checkGuest(aws: Aws, { machine, to }: Landing): Finding[] {
     const message = `it has ${machine.disks.length} disks; AWS imports at most ${MAX_DISKS}`;
     findings.push(failed(name, message, 'Move the rest as machines of their own, or merge disks.'));
   }
-  for (const disk of machine.disks.filter(({ bytes }) => bytes > MAX_DISK_BYTES)) {
+  for (const disk of via === 'ebs-direct'
+    ? []
+    : machine.disks.filter(({ bytes }) => bytes > MAX_DISK_BYTES)) {
     const message = `${inTib(disk.bytes)} TiB is over the ${MAX_DISK_BYTES / TIB} TiB that AWS imports in one piece`;
-    findings.push(failed(`${name} disk ${disk.id}`, message, 'Split the disk at the source.'));
+    const remedy = 'Set `via: ebs-direct` under `to:`, or split the disk at the source.';
+    findings.push(failed(`${name} disk ${disk.id}`, message, remedy));
   }
   const { volumeType } = aws.options;
   const leastGib = leastGibOf(volumeType);
   for (const disk of machine.disks.filter(({ bytes }) => Math.ceil(bytes / GIB) < leastGib)) {
     const message = `${inGib(disk.bytes)} GiB is under the ${leastGib} GiB that a volume of ${volumeType} has at least`;
     findings.push(failed(`${name} disk ${disk.id}`, message, 'Set `volumeType: gp3` in the target.'));
+  }
+  const mostGib = mostGibOf(volumeType);
+  for (const disk of machine.disks.filter(({ bytes }) => Math.ceil(bytes / GIB) > mostGib)) {
+    const message = `${inTib(disk.bytes)} TiB is over the ${mostGib / 1024} TiB that a volume of ${volumeType} has at most`;
+    findings.push(failed(`${name} disk ${disk.id}`, message, 'Split the disk at the source.'));
   }
   return findings;
 }

@@ -2,8 +2,9 @@
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { failed, warned } from './finding.ts';
-import { machineOptions } from './options.ts';
+import { machineOptions, type Via, viaOf } from './options.ts';
 import { checkBucket, checkIdentity, checkRights, checkRole } from './preflight-account.ts';
+import { checkBlocks } from './preflight-ebs.ts';
 import { checkMachine } from './preflight-machine.ts';
 
 export async function preflight(
@@ -14,16 +15,45 @@ export async function preflight(
   const identity = await checkIdentity(aws, signal);
   // Without an identity every other line would say the same.
   if (identity.some(({ level }) => level === 'fail')) return identity;
+  const vias = viasOf(aws, machines);
   const findings = [
     ...identity,
-    ...(await checkBucket(aws, signal)),
-    ...(await checkRole(aws, signal)),
-    ...(await checkRights(aws, signal)),
+    ...(await checkImporter(aws, machines, signal)),
+    ...(await checkRights(aws, vias, signal)),
+    ...(vias.has('ebs-direct')
+      ? await checkBlocks(aws, machinesBy(aws, machines, ['ebs-direct']), signal)
+      : []),
     ...checkKey(aws),
     ...checkAddressesDiffer(machines),
   ];
   for (const planned of machines) findings.push(...(await checkMachine(aws, planned, signal)));
   return findings;
+}
+
+/** The bucket and the role: nothing of them is needed where every machine goes by ebs-direct. */
+async function checkImporter(
+  aws: Aws,
+  machines: readonly PlannedMachine[],
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const needing = machinesBy(aws, machines, ['import-snapshot', 'import-image']);
+  if (needing.length === 0 && viasOf(aws, machines).has('ebs-direct')) return [];
+  const names = needing.map(({ machine }) => machine.name);
+  return [...(await checkBucket(aws, names, signal)), ...(await checkRole(aws, signal))];
+}
+
+function machinesBy(
+  aws: Aws,
+  machines: readonly PlannedMachine[],
+  vias: readonly Via[],
+): readonly PlannedMachine[] {
+  return machines.filter(({ wave }) => vias.includes(viaOf(aws.options, wave.to)));
+}
+
+/** Of the machines; where there are none (`doctor`), the target's own. */
+function viasOf(aws: Aws, machines: readonly PlannedMachine[]): ReadonlySet<Via> {
+  if (machines.length === 0) return new Set([aws.options.via]);
+  return new Set(machines.map(({ wave }) => viaOf(aws.options, wave.to)));
 }
 
 function checkKey({ options: { kmsKey, role } }: Aws): Finding[] {

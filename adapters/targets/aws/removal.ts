@@ -10,6 +10,7 @@ import {
   DeregisterImageCommand,
   DescribeSnapshotsCommand,
   DescribeVolumesCommand,
+  type Snapshot,
   type Tag,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
@@ -116,6 +117,16 @@ export async function removeSnapshot(
 
 /** null where there is no such snapshot. */
 export async function snapshotTags(aws: Aws, snapshotId: string, signal: AbortSignal): Promise<Tag[] | null> {
+  const snapshot = await describeSnapshot(aws, snapshotId, signal);
+  return snapshot === null ? null : (snapshot.Tags ?? []);
+}
+
+/** null where there is no such snapshot. */
+export async function describeSnapshot(
+  aws: Aws,
+  snapshotId: string,
+  signal: AbortSignal,
+): Promise<Snapshot | null> {
   const call = {
     doing: 'Looking for a snapshot',
     action: 'ec2:DescribeSnapshots',
@@ -125,8 +136,7 @@ export async function snapshotTags(aws: Aws, snapshotId: string, signal: AbortSi
   const found = await askUnless(['InvalidSnapshot.NotFound'], call, () =>
     aws.ec2.send(command, { abortSignal: signal }),
   );
-  const snapshot = found?.Snapshots?.[0];
-  return snapshot === undefined ? null : (snapshot.Tags ?? []);
+  return found?.Snapshots?.[0] ?? null;
 }
 
 /** Asks AWS to give up on a task whose tags were checked. One that ended in the same moment is left to its end. */

@@ -23,7 +23,7 @@ export function scriptAws(script: Script, options: JsonObject = {}): ScriptedAws
   };
   const aws = createAws(awsOptionsSchema.parse({ region: 'eu-central-1', bucket: 'acme', ...options }));
   // The SDK's paginators insist on its own classes.
-  for (const client of [aws.ec2, aws.iam, aws.s3, aws.sts]) Object.assign(client, { send });
+  for (const client of [aws.ebs, aws.ec2, aws.iam, aws.s3, aws.sts]) Object.assign(client, { send });
   return { ...aws, sent };
 }
 

@@ -1,0 +1,53 @@
+/**
+ * Waits for snapshots that were written block by block: AWS completes them some time after it was asked to. There is no
+ * import task, and nothing counts against the limit of tasks.
+ */
+import { LandfallError } from '../../../src/domain/errors.ts';
+import type { Artifact } from '../../../src/domain/landing.ts';
+import type { LedgerEntry, StepContext } from '../../../src/domain/ports.ts';
+import type { Aws } from './clients.ts';
+import { stateOf } from './ebs-snapshot.ts';
+import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
+import { describeSnapshot } from './removal.ts';
+
+export const SNAPSHOT_KIND = 'ebs-snapshot';
+
+export type DiskImport =
+  | { kind: 'done'; snapshotId: string }
+  | { kind: 'wait'; afterMs: number; note: string };
+
+export async function awaitSnapshot(
+  aws: Aws,
+  { artifact, context }: { artifact: Artifact; context: StepContext },
+): Promise<DiskImport> {
+  const snapshotId = snapshotIdOf(artifact);
+  const entry = await entryOf(artifact, context);
+  const snapshot = await describeSnapshot(aws, snapshotId, context.signal);
+  const isNew = snapshot === null && entry !== null && (await mayNotBeVisibleYet(entry, context));
+  const state = snapshot === null ? (isNew ? 'pending' : 'lost') : stateOf(snapshot);
+  switch (state) {
+    case 'completed':
+      return { kind: 'done', snapshotId };
+    case 'pending': {
+      const afterMs = entry === null ? 1_000 : await pollDelayMs(entry, context);
+      return { kind: 'wait', afterMs, note: `snapshot ${snapshot?.Progress ?? 'not listed yet'}` };
+    }
+    case 'lost': {
+      const reason = snapshot?.StateMessage || (snapshot === null ? 'it is gone' : `state ${snapshot.State}`);
+      const message = `The snapshot ${snapshotId} of ${context.machine} disk ${artifact.disk} cannot be landed: ${reason}. Discard the machine, then retry it: its disk is sent anew.`;
+      throw new LandfallError({ code: 'import-failed', message, context: { snapshotId } });
+    }
+    default:
+      return state satisfies never;
+  }
+}
+
+function snapshotIdOf({ disk, ref: { snapshotId } }: Artifact): string {
+  if (typeof snapshotId === 'string') return snapshotId;
+  throw new TypeError(`the artifact of disk ${disk} names no snapshot`);
+}
+
+async function entryOf({ disk }: Artifact, { ledger }: StepContext): Promise<LedgerEntry | null> {
+  const entries = await ledger.entries();
+  return entries.findLast(({ thing }) => thing === `snapshot:${disk}`) ?? null;
+}
