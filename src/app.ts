@@ -18,6 +18,7 @@ import type { RunStep } from './queue/attempt.ts';
 import { type Conductor, createConductor } from './queue/conductor.ts';
 import { openQueues, type Queues } from './queue/queues.ts';
 import { runStep } from './stages/run-step.ts';
+import { spoolSource } from './stages/spool.ts';
 import type { ConnectionNotice } from './state/redis.ts';
 import { openState, type State } from './state/state.ts';
 import { loadWave } from './workflow/load-wave.ts';
@@ -92,13 +93,17 @@ function createRunStep(workshop: Workshop): RunStep {
     return runStep({
       record: { ...record, plan: resolvePlan(record.plan) },
       job,
-      source: workshop.openSource(wave),
+      source: sourceOf(workshop.openSource(wave), record.plan),
       target: workshop.openTarget(wave),
       evidence: workshop.evidence,
       stagingFolder: workshop.config.staging,
       context,
     });
   };
+}
+
+function sourceOf(source: Source, plan: WaveMachine): Source {
+  return plan.export === 'spool' ? spoolSource(source) : source;
 }
 
 /** Of this process: the same whatever the wave. */

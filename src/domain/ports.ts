@@ -33,6 +33,7 @@ export type StepContext = {
   ledger: Ledger;
   checkpoints: Checkpoints;
   slots: Slots;
+  bandwidth: Bandwidth;
   clock: Clock;
   /** One line for the operator in the run's events. */
   log(level: LogLevel, message: string, fields?: JsonObject): void;
@@ -97,6 +98,15 @@ export interface Slots {
   /** Idempotent for one holder. false: all are taken, ask again later. Given back when the machine ends, at the latest. */
   claim(slot: { name: string; holder: string; limit: number }): Promise<boolean>;
   release(slot: { name: string; holder: string }): Promise<void>;
+}
+
+/** What may be sent, shared with all who send for the same run, and with all workers of the same host. */
+export interface Bandwidth {
+  /**
+   * Resolves when so many bytes may be sent; to be awaited before each send, in pieces of some megabytes at most. Limits
+   * may change at any time. Never waits for a Redis that is away.
+   */
+  take(bytes: number, signal: AbortSignal): Promise<void>;
 }
 
 /** What outlives workers: screenshots, consoles, digests, proofs. Paths are relative, with `/`. */

@@ -11,12 +11,17 @@ export type ProofPolicy = {
   deadlineSeconds: number;
 };
 
+export const EXPORT_MODES = ['in-place', 'spool'] as const;
+export type ExportMode = (typeof EXPORT_MODES)[number];
+
 export type WaveMachine = {
   name: string;
   /** The source adapter's options for this machine. */
   from: JsonObject;
   /** The target adapter's options for this machine, defaults merged in. */
   to: JsonObject;
+  /** `spool`: its disks are copied into staging before anything else reads them. */
+  export: ExportMode;
   proof: ProofPolicy;
 };
 
@@ -34,5 +39,7 @@ export type Wave = {
     machines: number;
     /** Tries of one step before it fails. */
     tries: number;
+    /** What all workers together may send for a run; absent: as fast as it goes. */
+    bytesPerSecond?: number;
   };
 };

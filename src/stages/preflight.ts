@@ -1,13 +1,14 @@
 /** What `plan` can tell from the machines and the target's declared limits, before anything moves. */
 import { stat } from 'node:fs/promises';
+import { DIGEST_BYTES } from '../blocks/digest-tree.ts';
+import { BLOCK_BYTES } from '../blocks/stream-encoder.ts';
 import { formatBytes } from '../domain/byte-size.ts';
 import { asLandfallError } from '../domain/errors.ts';
-import type { Container } from '../domain/image.ts';
 import type { Disk, Machine } from '../domain/machine.ts';
 import type { Finding, PlannedMachine, Target } from '../domain/ports.ts';
-import { freeBytes, spaceFor } from './staging-space.ts';
+import { freeBytes } from './staging-space.ts';
 
-type PlannedTarget = Pick<Target, 'capabilities' | 'containerFor'>;
+type PlannedTarget = Pick<Target, 'capabilities' | 'uploadForm'>;
 
 export type Preflight = {
   planned: readonly PlannedMachine[];
@@ -22,8 +23,9 @@ export async function checkMachines(preflight: Preflight): Promise<Finding[]> {
   const { planned, target } = preflight;
   return [
     ...findDuplicates(planned),
-    ...planned.flatMap(({ machine }) => checkMachine(machine, target)),
+    ...planned.flatMap((machine) => checkMachine(machine, target)),
     ...(await checkStaging(preflight)),
+    ...(await checkDigests(preflight)),
   ];
 }
 
@@ -54,10 +56,11 @@ function findDuplicates(planned: readonly PlannedMachine[]): Finding[] {
   return findings;
 }
 
-function checkMachine(machine: Machine, target: PlannedTarget): Finding[] {
+function checkMachine(planned: PlannedMachine, target: PlannedTarget): Finding[] {
   const { capabilities } = target;
+  const { machine } = planned;
   const { name, disks, firmware } = machine;
-  const findings = disks.flatMap((disk) => checkDisk(machine, disk, target));
+  const findings = disks.flatMap((disk) => checkDisk(planned, disk, target));
   if (disks.length > capabilities.maxDisks) {
     findings.push(
       fail(
@@ -89,7 +92,11 @@ function checkMachine(machine: Machine, target: PlannedTarget): Finding[] {
   return findings.length > 0 ? findings : [ok(name, describeMachine(machine))];
 }
 
-function checkDisk(machine: Machine, disk: Disk, { capabilities, containerFor }: PlannedTarget): Finding[] {
+function checkDisk(
+  { machine, wave }: PlannedMachine,
+  disk: Disk,
+  { capabilities, uploadForm }: PlannedTarget,
+): Finding[] {
   const subject = `${machine.name} disk ${disk.id}`;
   const size = formatBytes(disk.bytes);
   if (disk.bytes <= 0) {
@@ -101,7 +108,7 @@ function checkDisk(machine: Machine, disk: Disk, { capabilities, containerFor }:
     return [fail(subject, message, 'Shrink the disk or split its data at the source.')];
   }
   try {
-    containerFor({ bytes: disk.bytes });
+    uploadForm({ bytes: disk.bytes, to: wave.to });
     return [];
   } catch (error) {
     const { message } = asLandfallError(error);
@@ -109,57 +116,72 @@ function checkDisk(machine: Machine, disk: Disk, { capabilities, containerFor }:
   }
 }
 
-/** Each machine on the move holds its converted disks in staging until its import is done. */
-async function checkStaging({
-  planned,
-  target,
-  stagingFolder,
-  machinesAtOnce,
-}: Preflight): Promise<Finding[]> {
-  const needs = await Promise.all(planned.map(({ machine }) => estimateStaging(machine, target)));
-  const largestFirst = needs.sort((a, b) => b - a);
-  const largest = largestFirst[0] ?? 0;
-  const atOnce = largestFirst.slice(0, machinesAtOnce).reduce((sum, bytes) => sum + bytes, 0);
+/** Machines that are spooled hold their disks in staging until their import is done. */
+async function checkStaging({ planned, stagingFolder, machinesAtOnce }: Preflight): Promise<Finding[]> {
+  const spooled = planned.filter(({ wave }) => wave.export === 'spool');
+  if (spooled.length === 0) return [];
+  const needs = await Promise.all(spooled.map(({ machine }) => estimateData(machine)));
+  const { largest, atOnce } = largestAtOnce(needs, machinesAtOnce);
   const free = await freeBytes(stagingFolder);
   const subject = `staging ${stagingFolder}`;
   const state = `${formatBytes(free)} are free`;
   if (largest > free) {
     const message = `One machine may need ${formatBytes(largest)} in staging; ${state}.`;
-    return [fail(subject, message, 'Free some space, or point staging to a larger disk.')];
+    return [
+      fail(
+        subject,
+        message,
+        'Free some space, point staging to a larger disk, or leave `export: spool` out.',
+      ),
+    ];
   }
   if (atOnce > free) {
-    const message = `${Math.min(machinesAtOnce, planned.length)} machines at once may need ${formatBytes(atOnce)} in staging; ${state}.`;
+    const message = `${Math.min(machinesAtOnce, spooled.length)} machines at once may need ${formatBytes(atOnce)} in staging; ${state}.`;
     return [warn(subject, message, 'Free some space, or lower limits.machines.')];
   }
   return [ok(subject, `up to ${formatBytes(atOnce)} needed, ${state}`)];
 }
 
-async function estimateStaging(machine: Machine, target: PlannedTarget): Promise<number> {
-  let total = 0;
-  for (const disk of machine.disks) total += await estimateDisk(disk, target);
-  return total;
-}
-
-/**
- * Never far too little, sometimes too much: the data of a disk is at most its virtual size; its file bounds it where the
- * file is not denser than what will be written. Which files go up as they are is known only when they are read.
- */
-async function estimateDisk(disk: Disk, target: PlannedTarget): Promise<number> {
-  if (disk.file === null || disk.bytes > target.capabilities.maxDiskBytes) return 0;
-  const container = containerOf(disk, target);
-  if (container === null) return 0;
-  const heldBytes = await allocatedBytes(disk.file);
-  const isBounded = heldBytes !== null && (container === 'vmdk-stream-optimized' || disk.format === 'raw');
-  return spaceFor(isBounded ? Math.min(heldBytes, disk.bytes) : disk.bytes);
-}
-
-function containerOf(disk: Disk, target: PlannedTarget): Container | null {
-  try {
-    return target.containerFor({ bytes: disk.bytes });
-  } catch {
-    return null; // told as a finding of its own
+/** While disks are uploaded their digests lie in Redis: 32 bytes for each block that holds data. */
+async function checkDigests({ planned, machinesAtOnce }: Preflight): Promise<Finding[]> {
+  const needs = await Promise.all(planned.map(({ machine }) => estimateData(machine)));
+  const { atOnce } = largestAtOnce(needs, machinesAtOnce);
+  const bytes = Math.ceil(atOnce / BLOCK_BYTES) * DIGEST_BYTES;
+  const subject = 'digests in Redis';
+  if (bytes > DIGEST_BUDGET_BYTES) {
+    const message = `The machines on the move at once may hold ${formatBytes(atOnce)} of data, whose digests take ${formatBytes(bytes)} in Redis; the limit is ${formatBytes(DIGEST_BUDGET_BYTES)}.`;
+    return [
+      fail(subject, message, 'Lower limits.machines, or move the largest machines in a wave of their own.'),
+    ];
   }
+  return [ok(subject, `up to ${formatBytes(bytes)} while ${formatBytes(atOnce)} of data are uploaded`)];
 }
+
+/** A Redis of 2 GB holds it beside the records of four hundred machines: 16 TiB of data on the move at once. */
+const DIGEST_BUDGET_BYTES = 2 ** 30;
+
+function largestAtOnce(
+  needs: readonly number[],
+  machinesAtOnce: number,
+): { largest: number; atOnce: number } {
+  const largestFirst = [...needs].sort((a, b) => b - a);
+  const atOnce = largestFirst.slice(0, machinesAtOnce).reduce((sum, bytes) => sum + bytes, 0);
+  return { largest: largestFirst[0] ?? 0, atOnce };
+}
+
+async function estimateData({ disks }: Machine): Promise<number> {
+  const bytes = await Promise.all(disks.map(estimateDisk));
+  return bytes.reduce((sum, one) => sum + one, 0);
+}
+
+/** A disk holds at most its size, and its file bounds it: data seldom compress to less than a quarter. */
+async function estimateDisk({ file, format, bytes }: Disk): Promise<number> {
+  if (file === null) return 0;
+  const heldBytes = await allocatedBytes(file);
+  return heldBytes === null ? bytes : Math.min(bytes, UNCOMPRESSED.has(format) ? heldBytes : 4 * heldBytes);
+}
+
+const UNCOMPRESSED: ReadonlySet<string> = new Set(['raw', 'vhd', 'vhdx']);
 
 /** What the file (or the archive that holds it) takes on its disk; null where it cannot be asked. */
 async function allocatedBytes(file: string): Promise<number | null> {

@@ -9,9 +9,9 @@ import { landingOf } from './step-input.ts';
 /** RUN/MACHINE/FILE in the evidence store. */
 export function proofPath(
   record: MachineRecord,
-  file: 'console.txt' | 'screenshot.png' | 'proof.json',
+  file: 'console.txt' | 'screenshot.png' | 'proof.json' | `disk-${string}.digests`,
 ): string {
-  return `${pathSegment(record.run)}/${pathSegment(record.machine.name)}/${file}`;
+  return [record.run, record.machine.name, file].map(pathSegment).join('/');
 }
 
 export function composeProof(from: {

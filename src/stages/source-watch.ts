@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LandfallError } from '../domain/errors.ts';
 import type { Fingerprint, Image } from '../domain/image.ts';
+import type { StepContext } from '../domain/ports.ts';
 import { imageOf, type StepInput } from './step-input.ts';
 
 export type SourceWatch = AsyncDisposable & {
@@ -27,13 +28,27 @@ export async function watchSource(input: StepInput, disks: readonly string[]): P
     for (const disk of disks) await requireUnchanged(input, disk, fingerprints[disk]);
   };
   await check();
+  const watch = watchWhile({ check, context: input.context, machine: input.record.machine.name });
+  return { ...watch, fingerprints, check };
+}
+
+export type Watching = AsyncDisposable & {
+  /** Aborts with the step, and when a check told of a change. */
+  signal: AbortSignal;
+};
+
+/** Checks every 5 s until it is disposed. */
+export function watchWhile(watched: {
+  /** Throws `source-changed` or `source-not-off`; other failures are told and tried again. */
+  check(): Promise<void>;
+  context: Pick<StepContext, 'signal' | 'log'>;
+  machine: string;
+}): Watching {
   const changed = new AbortController();
   const ended = new AbortController();
-  const watching = checkOften({ check, changed, ended: ended.signal, input });
+  const watching = checkOften({ ...watched, changed, ended: ended.signal });
   return {
-    signal: AbortSignal.any([input.context.signal, changed.signal]),
-    fingerprints,
-    check,
+    signal: AbortSignal.any([watched.context.signal, changed.signal]),
     [Symbol.asyncDispose]: async () => {
       ended.abort();
       await watching;
@@ -94,12 +109,13 @@ async function requireUnchanged(
 
 async function checkOften(watch: {
   check: () => Promise<void>;
+  context: Pick<StepContext, 'signal' | 'log'>;
+  machine: string;
   changed: AbortController;
   ended: AbortSignal;
-  input: StepInput;
 }): Promise<void> {
-  const { check, changed, input } = watch;
-  const ended = AbortSignal.any([watch.ended, input.context.signal]);
+  const { check, changed, context, machine } = watch;
+  const ended = AbortSignal.any([watch.ended, context.signal]);
   for (;;) {
     await sleep(CHECK_EVERY_MS, undefined, { signal: ended, ref: false }).catch(() => {});
     if (ended.aborted) return;
@@ -108,10 +124,7 @@ async function checkOften(watch: {
     } catch (error) {
       if (isSourceFault(error)) return changed.abort(error);
       // A source that cannot be asked just now has not changed; the check after the copy decides.
-      input.context.log(
-        'warn',
-        `The source of ${input.record.machine.name} could not be checked: ${String(error)}`,
-      );
+      context.log('warn', `The source of ${machine} could not be checked: ${String(error)}`);
     }
   }
 }

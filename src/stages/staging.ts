@@ -1,20 +1,15 @@
 /**
- * Where a machine's bytes rest between stages: STAGING/RUN/MACHINE, with one folder for what the source unpacks and one
- * for what convert writes. Only the machine's own steps touch it; import removes it.
+ * Where a machine's bytes rest where they must: STAGING/RUN/MACHINE, with a folder for what the source unpacks and for
+ * disks that are spooled. Only the machine's own steps touch it; import removes it.
  */
 import { rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 type Owner = { stagingFolder: string; record: { run: string; machine: { name: string } } };
 
-/** For what the source must unpack; made by the source. */
+/** For what the source must unpack, and for spooled disks; made by whoever writes there. */
 export function sourceFolder(owner: Owner): string {
   return join(machineFolder(owner), 'source');
-}
-
-/** For what convert writes. */
-export function convertedFolder(owner: Owner): string {
-  return join(machineFolder(owner), 'converted');
 }
 
 /** Removes all that the machine has in staging, and the run's folder with the last one. Idempotent. */

@@ -44,12 +44,14 @@ export function parseWave(input: { file: string; path: string; text: string; ada
     limits: {
       machines: wave.limits?.machines ?? DEFAULT_LIMITS.machines,
       tries: wave.limits?.tries ?? DEFAULT_LIMITS.tries,
+      ...(wave.limits?.bandwidth === undefined ? {} : { bytesPerSecond: wave.limits.bandwidth }),
     },
     machines: wave.machines.map(
-      ({ name, proof }, index): WaveMachine => ({
+      ({ name, export: mode, proof }, index): WaveMachine => ({
         name,
         from: machines[index]?.from ?? {},
         to: machines[index]?.to ?? {},
+        export: mode ?? wave.defaults?.export ?? 'in-place',
         proof: mergeProof(wave.defaults?.proof, proof),
       }),
     ),

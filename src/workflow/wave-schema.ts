@@ -1,6 +1,8 @@
 /** What a wave file may say, apart from what its source and target make of their own options. */
 import { z } from 'zod';
+import { BYTE_RATE_PATTERN, BYTE_RATE_RULE, parseByteRate } from '../domain/byte-rate.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { EXPORT_MODES } from '../domain/wave.ts';
 
 export const DEFAULT_PROOF = { expect: ['login:'], refuse: [] as string[], deadlineSeconds: 600 };
 export const DEFAULT_LIMITS = { machines: 10, tries: 5 };
@@ -32,6 +34,17 @@ export const durationSchema = z
   )
   .refine((seconds) => seconds >= 1 && seconds <= MAX_DEADLINE_SECONDS, {
     error: 'must be between one second and seven days',
+  });
+
+/** Gives bytes per second. */
+const bandwidthSchema = z
+  .string({ error: BYTE_RATE_RULE })
+  .regex(BYTE_RATE_PATTERN, BYTE_RATE_RULE)
+  .transform((text, context) => {
+    const bytesPerSecond = parseByteRate(text);
+    if (bytesPerSecond !== null) return bytesPerSecond;
+    context.issues.push({ code: 'custom', message: BYTE_RATE_RULE, input: text });
+    return z.NEVER;
   });
 
 const patternSchema = z
@@ -72,10 +85,15 @@ const toSchema = anyOptionsSchema
   .optional()
   .describe("How the machine lands, in the target's own words. Each key replaces the one of defaults.to.");
 
+const exportSchema = z.enum(EXPORT_MODES).optional();
+
 const machineSchema = z.strictObject({
   name: nameSchema.describe('Name of the machine in this wave and at the target. Unique in the wave.'),
   from: fromSchema,
   to: toSchema,
+  export: exportSchema.describe(
+    'in-place: disks are read where they are. spool: they are copied into staging first. Default: that of defaults, else in-place.',
+  ),
   proof: proofSchema
     .optional()
     .describe('How the landing is judged. Each key replaces the one of defaults.proof.'),
@@ -88,6 +106,7 @@ export const waveSchema = z.strictObject({
   defaults: z
     .strictObject({
       to: toSchema.describe('How machines land, where a machine does not say otherwise.'),
+      export: exportSchema.describe('How disks are read, where a machine does not say otherwise.'),
       proof: proofSchema
         .optional()
         .describe('How landings are judged, where a machine does not say otherwise.'),
@@ -98,6 +117,11 @@ export const waveSchema = z.strictObject({
     .strictObject({
       machines: z.int().min(1).max(1_000).optional().describe('Machines on the move at once. Default: 10'),
       tries: z.int().min(1).max(100).optional().describe('Tries of one step before it fails. Default: 5'),
+      bandwidth: bandwidthSchema
+        .optional()
+        .describe(
+          'What all workers together may send: 50 MB/s, 30 MiB/s, 400 Mbit/s. `landfall limit` changes it while the run goes. Default: as fast as it goes',
+        ),
     })
     .optional()
     .describe('How much happens at once and how often it is tried.'),

@@ -32,7 +32,7 @@ export function createRecord(
 ): MachineRecord {
   const { machine = createMachine() } = options;
   const proof = { expect: ['login:'], refuse: [], deadlineSeconds: 60, ...options.proof };
-  const plan = { name: machine.name, from: {}, to: {}, proof };
+  const plan = { name: machine.name, from: {}, to: {}, export: 'in-place' as const, proof };
   const record = newMachineRecord({ run: 'run-1', position: 0, plan, machine });
   return { ...record, status: 'moving' };
 }

@@ -27,7 +27,13 @@ export function makeMachine(name: string, disks = 1): Machine {
 }
 
 export function makePlan(name: string): WaveMachine {
-  return { name, from: {}, to: {}, proof: { expect: ['login:'], refuse: [], deadlineSeconds: 60 } };
+  return {
+    name,
+    from: {},
+    to: {},
+    export: 'in-place',
+    proof: { expect: ['login:'], refuse: [], deadlineSeconds: 60 },
+  };
 }
 
 export function makeWave(

@@ -75,6 +75,7 @@ export function createStepContext(options: StepContextOptions = {}): FakeStepCon
     ledger: createLedger({ run, machine, state, clock, beforeWrite }),
     checkpoints: createCheckpoints({ run, machine, state }),
     slots: createSlots({ run, machine, state }),
+    bandwidth: { take: async (_bytes, signal) => signal.throwIfAborted() },
     clock,
     log: (level, message, fields) => void logs.push({ level, message, fields }),
     report: (progress) => void reports.push(progress),

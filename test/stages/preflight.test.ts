@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { LandfallError } from '../../src/domain/errors.ts';
 import type { Machine } from '../../src/domain/machine.ts';
 import type { Finding, PlannedMachine } from '../../src/domain/ports.ts';
+import type { ExportMode } from '../../src/domain/wave.ts';
 import { checkMachines } from '../../src/stages/preflight.ts';
 import { createMachine, createRecord, MIB } from '../fakes/machine.ts';
 import { createFakeTarget } from '../fakes/target.ts';
@@ -19,16 +20,18 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-function planned(...machines: Machine[]): PlannedMachine[] {
-  return machines.map((machine) => ({ machine, wave: createRecord({ machine }).plan }));
+function planned(machines: readonly Machine[], mode: ExportMode): PlannedMachine[] {
+  return machines.map((machine) => ({ machine, wave: { ...createRecord({ machine }).plan, export: mode } }));
 }
 
-async function check(machines: Machine[], options: { target?: object; machinesAtOnce?: number } = {}) {
+type CheckOptions = { target?: object; machinesAtOnce?: number; mode?: ExportMode };
+
+async function check(machines: Machine[], options: CheckOptions = {}) {
   const target = { ...createFakeTarget({ containers: ['vmdk-stream-optimized'] }), ...options.target };
-  const { machinesAtOnce = 2 } = options;
+  const { machinesAtOnce = 2, mode = 'in-place' } = options;
   // The folder need not exist yet.
   const stagingFolder = join(folder, 'not/yet');
-  return checkMachines({ planned: planned(...machines), target, stagingFolder, machinesAtOnce });
+  return checkMachines({ planned: planned(machines, mode), target, stagingFolder, machinesAtOnce });
 }
 
 function bad(findings: readonly Finding[]): Finding[] {
@@ -49,7 +52,7 @@ it.each<[string, Machine, string, RegExp]>([
   ['too many disks', createMachine({ disks: 21 }), 'web01', /21 disks.*takes 20/],
   ['two disks that boot', bootsTwice(), 'web01', /2 disks that boot/],
 ])('refuses %s', async (_, machine, subject, message) => {
-  const found = bad(await check([machine])).filter(({ subject }) => !subject.startsWith('staging'));
+  const found = bad(await check([machine])).filter(({ subject }) => !subject.startsWith('digests'));
   expect(found).toEqual([
     { level: 'fail', subject, message: expect.stringMatching(message), remedy: expect.any(String) },
   ]);
@@ -69,10 +72,10 @@ it('refuses a firmware that the target does not know', async () => {
 });
 
 it('refuses a disk for which the target has no container, in its words', async () => {
-  const containerFor = () => {
+  const uploadForm = () => {
     throw new LandfallError({ code: 'target-refused', message: 'no container takes 1 MiB' });
   };
-  expect(bad(await check([createMachine()], { target: { containerFor } }))).toMatchObject([
+  expect(bad(await check([createMachine()], { target: { uploadForm } }))).toMatchObject([
     { level: 'fail', subject: 'web01 disk 0', message: 'no container takes 1 MiB' },
   ]);
 });
@@ -89,22 +92,35 @@ it('refuses two machines of one name, and one source machine under two names', a
   ]);
 });
 
-it('refuses a machine for which staging has no room, and warns where several have none at once', async () => {
-  const huge = createMachine({ diskBytes: 2 ** 44 });
-  expect(bad(await check([huge]))).toMatchObject([
-    {
-      level: 'fail',
-      subject: expect.stringContaining('staging'),
-      message: expect.stringContaining('16.2 TiB'),
-    },
+it('refuses a spooled machine for which staging has no room, and warns where several have none at once', async () => {
+  const huge = createMachine({ diskBytes: 2 ** 43 });
+  expect(bad(await check([huge], { mode: 'spool' }))).toMatchObject([
+    { level: 'fail', subject: expect.stringContaining('staging'), message: expect.stringContaining('8 TiB') },
   ]);
-  const many = Array.from({ length: 100_000 }, (_, index) =>
-    createMachine({ name: `m${index}`, diskBytes: 200 * MIB }),
+  expect(bad(await check([huge]))).toEqual([]);
+  const many = Array.from({ length: 1_500 }, (_, index) =>
+    createMachine({ name: `m${index}`, diskBytes: 2 ** 33 }),
   );
-  expect(bad(await check(many, { machinesAtOnce: 100_000 }))).toMatchObject([
+  expect(bad(await check(many, { mode: 'spool', machinesAtOnce: 1_500 }))).toMatchObject([
     { level: 'warn', remedy: expect.stringContaining('limits.machines') },
   ]);
-  expect(bad(await check(many, { machinesAtOnce: 1 }))).toEqual([]);
+  expect(bad(await check(many, { mode: 'spool', machinesAtOnce: 1 }))).toEqual([]);
+});
+
+it('says what the digests take in Redis, and refuses what is over the budget', async () => {
+  const machines = Array.from({ length: 3 }, (_, index) => {
+    const machine = createMachine({ name: `m${index}`, diskBytes: 2 ** 43 });
+    return machine;
+  });
+  expect(await check(machines, { machinesAtOnce: 2 })).toContainEqual({
+    level: 'ok',
+    subject: 'digests in Redis',
+    message: 'up to 1 GiB while 16 TiB of data are uploaded',
+    remedy: null,
+  });
+  expect(bad(await check(machines, { machinesAtOnce: 3 }))).toMatchObject([
+    { level: 'fail', subject: 'digests in Redis', remedy: expect.stringContaining('limits.machines') },
+  ]);
 });
 
 it('expects no more than the file of a thin disk holds', async () => {
@@ -116,11 +132,11 @@ it('expects no more than the file of a thin disk holds', async () => {
     format: 'vmdk' as const,
     file: `${file}!disk1.vmdk`,
   }));
-  expect(bad(await check([{ ...machine, disks }]))).toEqual([]);
+  expect(bad(await check([{ ...machine, disks }], { mode: 'spool' }))).toEqual([]);
 });
 
 it('expects nothing of a blank disk', async () => {
   const machine = createMachine({ diskBytes: 2 ** 44 });
   const disks = machine.disks.map((disk) => ({ ...disk, format: 'blank' as const, file: null }));
-  expect(bad(await check([{ ...machine, disks }]))).toEqual([]);
+  expect(bad(await check([{ ...machine, disks }], { mode: 'spool' }))).toEqual([]);
 });

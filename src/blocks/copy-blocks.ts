@@ -1,0 +1,60 @@
+/**
+ * Copies blocks in any order, many at once: each lane reads a block, leaves zeros out, digests and writes it, then takes
+ * the next. Whoever writes may let lanes wait (bandwidth, a throttled target): nothing is read ahead of them.
+ *
+ * Memory: lanes × 512 KiB.
+ */
+import { hash } from 'node:crypto';
+import type { DiskReader } from './disk-reader.ts';
+import { BLOCK_BYTES } from './stream-encoder.ts';
+import { isZero } from './zero-test.ts';
+
+export type CopiedBlock = {
+  index: number;
+  /** Of the whole block, padded with zeros; null where it is all zeros, and was not written. */
+  sha256: Uint8Array | null;
+};
+
+export type BlockCopy = {
+  reader: Pick<DiskReader, 'readBlock'>;
+  indexes: AsyncIterable<number>;
+  lanes: number;
+  /** Resolves when the block is durable. */
+  write(block: { index: number; bytes: Uint8Array; sha256: Uint8Array }, signal: AbortSignal): Promise<void>;
+  /** Called for each block that is durable, or that need not be. */
+  onCopied(block: CopiedBlock): void;
+  signal: AbortSignal;
+};
+
+/** The first failure stops all lanes; it is thrown when they stand still. */
+export async function copyBlocks(copy: BlockCopy): Promise<void> {
+  const failed = new AbortController();
+  const indexes = copy.indexes[Symbol.asyncIterator]();
+  const shared = { ...copy, signal: AbortSignal.any([copy.signal, failed.signal]) };
+  const run = (): Promise<void> => runLane(shared, indexes).catch((error: unknown) => failed.abort(error));
+  await Promise.all(Array.from({ length: copy.lanes }, run));
+  await indexes.return?.();
+  copy.signal.throwIfAborted();
+  if (failed.signal.aborted) throw failed.signal.reason;
+}
+
+/** An async generator answers calls of `next` in turn, so lanes may share one. */
+async function runLane(copy: BlockCopy, indexes: AsyncIterator<number>): Promise<void> {
+  const { reader, write, onCopied, signal } = copy;
+  // Made with the lane's first block: most disks have fewer blocks than there are lanes, or hold the same for long.
+  let bytes: Buffer | null = null;
+  for (;;) {
+    signal.throwIfAborted();
+    const { value: index, done } = await indexes.next();
+    if (done) return;
+    bytes ??= Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    await reader.readBlock(index, bytes, signal);
+    if (isZero(bytes)) {
+      onCopied({ index, sha256: null });
+      continue;
+    }
+    const sha256 = hash('sha256', bytes, 'buffer');
+    await write({ index, bytes, sha256 }, signal);
+    onCopied({ index, sha256 });
+  }
+}

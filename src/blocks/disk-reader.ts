@@ -1,0 +1,86 @@
+/** A disk's content in blocks of 512 KiB, read over NBD: which blocks may hold data, and what is in them. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { OpenImage } from '../domain/image.ts';
+import { readExtents } from './extents.ts';
+import { type NbdClient, openNbd } from './nbd-client.ts';
+import { NbdRequestError } from './nbd-error.ts';
+import { BLOCK_BYTES } from './stream-encoder.ts';
+
+export type DiskReader = AsyncDisposable & {
+  bytes: number;
+  blockCount: number;
+  /** Ascending indexes of the blocks that may hold data, as the source tells: allocated ones can still be zeros. */
+  dataBlocks(fromBlock: number, signal: AbortSignal): AsyncGenerator<number>;
+  /** The bytes of all these blocks. */
+  countDataBytes(signal: AbortSignal): Promise<number>;
+  /** Fills `into` (BLOCK_BYTES) with a block, padded with zeros after the end of the disk. */
+  readBlock(index: number, into: Uint8Array, signal: AbortSignal): Promise<void>;
+};
+
+const BASE_ALLOCATION = 'base:allocation';
+/** A server that fails a read may have met a path that is just failing over: 0.1 + 0.5 + 2 s bridge that. */
+const RETRY_DELAYS_MS = [100, 500, 2_000];
+
+/** Throws what `openNbd` throws. A read that fails again and again is told with its offset. */
+export async function openDiskReader(
+  image: Pick<OpenImage, 'uri'>,
+  signal: AbortSignal,
+): Promise<DiskReader> {
+  const client = await openNbd({ uri: image.uri, contexts: [BASE_ALLOCATION], signal });
+  const { bytes } = client;
+  return {
+    bytes,
+    blockCount: Math.ceil(bytes / BLOCK_BYTES),
+    dataBlocks: async function* (fromBlock, until) {
+      for await (const { first, end } of dataRuns(client, fromBlock, until))
+        for (let index = first; index < end; index += 1) yield index;
+    },
+    async countDataBytes(until) {
+      let dataBytes = 0;
+      for await (const { first, end } of dataRuns(client, 0, until))
+        dataBytes += Math.min(end * BLOCK_BYTES, bytes) - first * BLOCK_BYTES;
+      return dataBytes;
+    },
+    async readBlock(index, into, until) {
+      const offsetBytes = index * BLOCK_BYTES;
+      const lengthBytes = Math.min(BLOCK_BYTES, bytes - offsetBytes);
+      await retried(until, () => client.read({ offsetBytes, into: into.subarray(0, lengthBytes) }, until));
+      into.fill(0, lengthBytes);
+    },
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+  };
+}
+
+/** How many bytes of the disk a block holds: all but the last are whole. */
+export function bytesOfBlock(index: number, diskBytes: number): number {
+  return Math.min(BLOCK_BYTES, diskBytes - index * BLOCK_BYTES);
+}
+
+/** Runs of blocks that hold data; each block in one run only, however many extents touch it. */
+async function* dataRuns(
+  client: NbdClient,
+  fromBlock: number,
+  signal: AbortSignal,
+): AsyncGenerator<{ first: number; end: number }> {
+  let next = fromBlock;
+  for await (const extent of readExtents(client, { fromBytes: fromBlock * BLOCK_BYTES, signal })) {
+    if (extent.kind === 'zero') continue;
+    const first = Math.max(next, Math.floor(extent.offsetBytes / BLOCK_BYTES));
+    const end = Math.ceil((extent.offsetBytes + extent.lengthBytes) / BLOCK_BYTES);
+    if (end <= first) continue;
+    yield { first, end };
+    next = end;
+  }
+}
+
+async function retried(signal: AbortSignal, read: () => Promise<void>): Promise<void> {
+  for (const delayMs of RETRY_DELAYS_MS) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof NbdRequestError) || !error.retryable) throw error;
+      await sleep(delayMs, undefined, { signal });
+    }
+  }
+  return await read();
+}

@@ -1,0 +1,71 @@
+import type { Command } from 'commander';
+import { BLOCK_BYTES } from '../../blocks/stream-encoder.ts';
+import { formatBytes } from '../../domain/byte-size.ts';
+import { EXIT_FAILED } from '../../domain/errors.ts';
+import { findMachines, findRun } from '../../operations/find-run.ts';
+import { type DiskVerdict, verifyMachines } from '../../operations/verify.ts';
+import type { CommandContext } from '../command-context.ts';
+import { openAppFor } from '../open-app.ts';
+
+type VerifyOptions = { json?: boolean };
+
+export function addVerify(program: Command, context: CommandContext): void {
+  program
+    .command('verify')
+    .argument('<run>', 'run id or wave name')
+    .argument('[machine]', 'only this machine')
+    .description('read landed disks back from the target and compare every block with what was uploaded')
+    .option('--json', 'print one JSON document')
+    .action((idOrWave: string, machine: string | undefined, options: VerifyOptions) =>
+      verify(context, { idOrWave, machine, isJson: options.json === true }),
+    );
+}
+
+async function verify(
+  context: CommandContext,
+  asked: { idOrWave: string; machine: string | undefined; isJson: boolean },
+): Promise<void> {
+  const { terminal, interrupted } = context;
+  await using app = await openAppFor(context);
+  const run = await findRun(app.state, asked.idOrWave);
+  const records = await findMachines(app.state, run, asked.machine);
+  const verdicts: DiskVerdict[] = [];
+  const verifying = verifyMachines({
+    records,
+    target: app.openTarget(run.wave),
+    evidence: app.evidence,
+    onProgress: () => {},
+    signal: interrupted,
+  });
+  for await (const verdict of verifying) {
+    verdicts.push(verdict);
+    if (!asked.isJson) for (const line of describeVerdict(verdict)) terminal.out(line);
+  }
+  if (asked.isJson) terminal.json(verdicts);
+  if (verdicts.some(({ state }) => state !== 'same')) context.exitWith(EXIT_FAILED);
+}
+
+function describeVerdict(verdict: DiskVerdict): string[] {
+  const what = `${verdict.machine} disk ${verdict.disk}`;
+  switch (verdict.state) {
+    case 'same':
+      return [
+        `${what}: the same, ${formatBytes(verdict.comparedBlocks * BLOCK_BYTES)} read back and compared`,
+      ];
+    case 'differs': {
+      const { differingBlocks, comparedBlocks, differingOffsets } = verdict;
+      const more = differingBlocks - differingOffsets.length;
+      return [
+        `${what}: DIFFERS in ${differingBlocks} of ${comparedBlocks} blocks of 512 KiB, at the offsets (bytes)`,
+        ...differingOffsets.map((offset) => `  ${offset} (${formatBytes(offset)})`),
+        ...(more > 0 ? [`  and ${more} more`] : []),
+      ];
+    }
+    case 'not-comparable':
+      return [`${what}: not compared, ${verdict.reason}`];
+    case 'failed':
+      return [`${what}: not compared. ${verdict.error.message}`];
+    default:
+      return verdict satisfies never;
+  }
+}

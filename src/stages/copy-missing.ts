@@ -1,0 +1,65 @@
+/**
+ * Copies the blocks that a digest ledger does not know yet, and keeps the ledger while it goes. What a kill costs: the
+ * blocks under way, and those that were acknowledged since the last save, which is a tenth of a second ago at most, plus
+ * the time that one save takes.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BlockCopy, copyBlocks } from '../blocks/copy-blocks.ts';
+import type { DiskReader } from '../blocks/disk-reader.ts';
+import type { DigestLedger } from './digest-ledger.ts';
+
+export type MissingCopy = Pick<BlockCopy, 'lanes' | 'write' | 'onCopied' | 'signal'> & {
+  reader: DiskReader;
+  digests: DigestLedger;
+  /** Makes durable what was written so far; until then the ledger must not tell of it. */
+  sync?(): Promise<void>;
+};
+
+const SAVE_EVERY_MS = 100;
+
+export async function copyMissing(copy: MissingCopy): Promise<void> {
+  const { reader, digests, onCopied } = copy;
+  const failed = new AbortController();
+  const ended = new AbortController();
+  const signal = AbortSignal.any([copy.signal, failed.signal]);
+  const saving = keepSaving(copy, ended.signal).catch((error: unknown) => failed.abort(error));
+  try {
+    await copyBlocks({
+      ...copy,
+      indexes: missingBlocks(reader, digests, signal),
+      onCopied: (block) => {
+        digests.set(block.index, block.sha256);
+        onCopied(block);
+      },
+      signal,
+    });
+  } finally {
+    ended.abort();
+    await saving;
+  }
+  failed.signal.throwIfAborted();
+  await saveNow(copy);
+}
+
+async function* missingBlocks(
+  reader: DiskReader,
+  digests: DigestLedger,
+  signal: AbortSignal,
+): AsyncGenerator<number> {
+  for await (const index of reader.dataBlocks(0, signal)) if (!digests.isKnown(index)) yield index;
+}
+
+async function keepSaving(copy: MissingCopy, ended: AbortSignal): Promise<void> {
+  while (!ended.aborted) {
+    await sleep(SAVE_EVERY_MS, undefined, { signal: ended }).catch(() => {});
+    await saveNow(copy);
+  }
+}
+
+/** Blocks that are set while the file is synced are not in this save: they may not be on the disk yet. */
+async function saveNow({ digests, sync }: MissingCopy): Promise<void> {
+  const save = digests.prepareSave();
+  if (save === null) return;
+  await sync?.();
+  await save();
+}

@@ -1,0 +1,52 @@
+/**
+ * Uploads a disk as blocks, in any order. What the digest ledger knows is held, and neither read nor sent again.
+ *
+ * Memory: `offeredAtOnce` × 512 KiB, and 4 KiB of digests for every 64 MiB of disk that holds data.
+ */
+import { bytesOfBlock, type DiskReader } from '../blocks/disk-reader.ts';
+import { formatBytes } from '../domain/byte-size.ts';
+import type { Artifact } from '../domain/landing.ts';
+import type { BlockSink, StepContext } from '../domain/ports.ts';
+import { copyMissing } from './copy-missing.ts';
+import type { DigestLedger } from './digest-ledger.ts';
+import type { UploadProgress } from './upload-progress.ts';
+
+export type BlocksUpload = {
+  disk: string;
+  sink: BlockSink;
+  reader: DiskReader;
+  digests: DigestLedger;
+  progress: UploadProgress;
+  context: StepContext;
+  signal: AbortSignal;
+  /** Must pass before the upload is declared complete: throws where the source changed. */
+  checkSource(): Promise<void>;
+};
+
+export async function uploadBlocks(upload: BlocksUpload): Promise<Artifact> {
+  const { disk, sink, reader, digests, progress, context, signal } = upload;
+  const heldBytes = digests.knownBytes();
+  progress.resume(heldBytes);
+  if (heldBytes > 0)
+    context.log('info', `Upload of disk ${disk} goes on: the target holds ${formatBytes(heldBytes)} of it.`, {
+      disk,
+      heldBytes,
+    });
+  await copyMissing({
+    reader,
+    digests,
+    lanes: sink.offeredAtOnce,
+    async write(block, until) {
+      await context.bandwidth.take(block.bytes.length, until);
+      await sink.writeBlock(block, until);
+    },
+    onCopied({ index, sha256 }) {
+      const bytes = bytesOfBlock(index, reader.bytes);
+      if (sha256 === null) progress.leaveOut(bytes);
+      else progress.add(bytes);
+    },
+    signal,
+  });
+  await upload.checkSource();
+  return await sink.finish(await digests.tree.linear());
+}
