@@ -1,19 +1,27 @@
 /** Drives a target as the stages do, and as a test needs it: to its end, through deaths, until nothing is left. */
-import { randomBytes } from 'node:crypto';
+import { createHash, hash, randomBytes } from 'node:crypto';
 import { open, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { crc32 } from '../../../src/blocks/crc32.ts';
-import type { Container } from '../../../src/domain/image.ts';
+import type { Container, UploadForm } from '../../../src/domain/image.ts';
 import type { Artifact } from '../../../src/domain/landing.ts';
-import type { StepOutcome, Target, UploadRequest, UploadSink } from '../../../src/domain/ports.ts';
+import type {
+  BlockSink,
+  HeldPart,
+  PartSink,
+  StepOutcome,
+  Target,
+  UploadRequest,
+  UploadSink,
+} from '../../../src/domain/ports.ts';
 import { runTool } from '../../../src/processes/child.ts';
 import type { FakeStepContext, StepContextOptions } from '../../fakes/step-context.ts';
 import { bootDisk } from '../../sandbox/ec2/boot-sector.ts';
 
 const MIB = 2 ** 20;
-const DISK_BYTES = 32 * MIB;
+export const DISK_BYTES = 32 * MIB;
 const CONTENT_BYTES = 11 * MIB;
 /** Longer than anything that a look-alike takes on a busy machine. */
 export const IMPORT_TIMEOUT_MS = 90_000;
@@ -55,34 +63,101 @@ export async function untilDone<T>(step: () => Promise<StepOutcome<T>>): Promise
   }
 }
 
+/** What goes up: a file where the target takes parts, the disk itself where it takes blocks. */
+export type Payload = Buffer;
+
 export async function uploadAll(
   target: Target,
   request: UploadRequest,
   context: FakeStepContext,
-  bytes: Buffer,
+  payload: Payload,
 ): Promise<Artifact> {
-  const sink = await target.openUpload(request, context);
+  return uploadThrough(await target.openUpload(request, context), payload);
+}
+
+export async function uploadThrough(sink: UploadSink, payload: Payload): Promise<Artifact> {
   if (sink.finished !== null) return sink.finished;
-  for (let number = 1; number <= sink.partCount; number += 1)
-    if (!sink.held.has(number)) await writePart(sink, bytes, number);
-  return sink.finish(checksums(sink, bytes));
+  await writePieces(sink, payload, piecesOf(sink, payload));
+  return finish(sink, payload);
 }
 
-export async function writePart(sink: UploadSink, whole: Buffer, number: number): Promise<void> {
-  const bytes = partOf(sink, whole, number);
-  await sink.writePart({ number, bytes, crc32: crc32(bytes) }, AbortSignal.timeout(30_000));
+/** Numbers of the parts, or indexes of the blocks that hold data. */
+export function piecesOf(sink: UploadSink, payload: Payload): number[] {
+  if (sink.kind === 'parts') return cuts(sink, payload).map((_, index) => index + 1);
+  const indexes = Array.from({ length: Math.ceil(payload.length / sink.blockBytes) }, (_, index) => index);
+  return indexes.filter((index) => blockOf(sink, payload, index).some((byte) => byte !== 0));
 }
 
-export function partOf({ partBytes }: UploadSink, whole: Buffer, number: number): Buffer {
-  return whole.subarray((number - 1) * partBytes, number * partBytes);
+export async function writePieces(
+  sink: UploadSink,
+  payload: Payload,
+  pieces: readonly number[],
+): Promise<void> {
+  for (const piece of pieces) await writePiece(sink, payload, piece);
 }
 
-export function checksums(sink: UploadSink, whole: Buffer): number[] {
-  return range(sink.partCount).map((number) => crc32(partOf(sink, whole, number)));
+/** `isDamaged`: its checksum is not that of its bytes. */
+export async function writePiece(
+  sink: UploadSink,
+  payload: Payload,
+  piece: number,
+  { signal = AbortSignal.timeout(30_000), isDamaged = false } = {},
+): Promise<void> {
+  if (sink.kind === 'parts') {
+    const bytes = partOf(sink, payload, piece);
+    const crc = crc32(bytes);
+    await sink.writePart({ number: piece, bytes, crc32: isDamaged ? (crc ^ 1) >>> 0 : crc }, signal);
+    return;
+  }
+  const bytes = blockOf(sink, payload, piece);
+  const sha256 = hash('sha256', isDamaged ? 'damaged' : bytes, 'buffer');
+  await sink.writeBlock({ index: piece, bytes, sha256 }, signal);
 }
 
-export function range(count: number): number[] {
-  return Array.from({ length: count }, (_, index) => index + 1);
+/** `isWrong`: what is put together is not what was sent. */
+export function finish(sink: UploadSink, payload: Payload, { isWrong = false } = {}): Promise<Artifact> {
+  if (sink.kind === 'parts') {
+    const parts = partsOf(sink, payload);
+    const [first, second, ...rest] = parts;
+    const isSwapped = isWrong && first !== undefined && second !== undefined;
+    return sink.finish(isSwapped ? [second, first, ...rest] : parts);
+  }
+  const pieces = piecesOf(sink, payload);
+  const linear = createHash('sha256');
+  for (const index of isWrong ? pieces.toReversed() : pieces)
+    linear.update(hash('sha256', blockOf(sink, payload, index), 'buffer'));
+  return sink.finish({ blockCount: pieces.length, linearSha256: linear.digest() });
+}
+
+export function partOf(sink: PartSink, payload: Payload, number: number): Buffer {
+  const part = cuts(sink, payload)[number - 1];
+  if (part === undefined) throw new RangeError(`there is no part ${number}`);
+  return part;
+}
+
+/** As whoever wrote them remembers them, where the ETag is the MD5 of the bytes. */
+export function partsOf(sink: PartSink, payload: Payload): (HeldPart & { crc32: number })[] {
+  return cuts(sink, payload).map((bytes) => ({
+    bytes: bytes.length,
+    crc32: crc32(bytes),
+    etag: hash('md5', bytes),
+  }));
+}
+
+/** Longer than `partBytes` by a little that differs from part to part, as parts are that end with a block. */
+function cuts(sink: PartSink, payload: Payload): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let offset = 0, number = 1; offset < payload.length; number += 1) {
+    const bytes = sink.partBytes(number) + ((number * 7919) % MIB);
+    parts.push(payload.subarray(offset, offset + bytes));
+    offset += bytes;
+  }
+  return parts;
+}
+
+function blockOf({ blockBytes }: BlockSink, payload: Payload, index: number): Buffer {
+  const block = payload.subarray(index * blockBytes, (index + 1) * blockBytes);
+  return block.length === blockBytes ? block : Buffer.concat([block], blockBytes);
 }
 
 /** Newest first, as whoever discards a machine does. */
@@ -98,8 +173,11 @@ export async function removeAll(target: Target, run: string): Promise<void> {
   expect(await target.findTagged(run, signal)).toEqual([]);
 }
 
-/** A small disk with random content in the container, so large that it takes some parts. */
-export async function makeDisk(folder: string, container: Container): Promise<Buffer> {
+/** A small disk with random content, so large that it takes some parts, and what goes up of it in this form. */
+export async function makeDisk(
+  folder: string,
+  form: UploadForm,
+): Promise<{ content: Buffer; payload: Payload }> {
   const raw = join(folder, 'disk.raw');
   const file = await open(raw, 'w');
   // A disk that cannot boot would be seen as failed as soon as the firmware says so.
@@ -107,12 +185,14 @@ export async function makeDisk(folder: string, container: Container): Promise<Bu
   await file.write(randomBytes(CONTENT_BYTES), 0, CONTENT_BYTES, MIB);
   await file.close();
   await truncate(raw, DISK_BYTES);
+  const content = await readFile(raw);
+  if (form.kind === 'blocks') return { content, payload: content };
   const made = join(folder, 'disk.made');
   await runTool({
     command: 'qemu-img',
-    args: ['convert', '-f', 'raw', ...CONVERT_TO[container], raw, made],
+    args: ['convert', '-f', 'raw', ...CONVERT_TO[form.container], raw, made],
   });
-  return readFile(made);
+  return { content, payload: await readFile(made) };
 }
 
 const CONVERT_TO: Record<Container, readonly string[]> = {

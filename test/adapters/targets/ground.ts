@@ -1,6 +1,5 @@
 /** What the contract stands on: a target that answers, and a client of its own that sees what the adapter made there. */
 import type { TargetAdapter } from '../../../src/domain/adapter.ts';
-import type { Container } from '../../../src/domain/image.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
 import type { Landing } from '../../../src/domain/landing.ts';
 import type { MachineTraits } from './machines.ts';
@@ -20,12 +19,10 @@ export type RefusedPlan = {
 
 export type TargetGround = AsyncDisposable & {
   adapter: TargetAdapter;
-  /** A good target and a good place to land. Uploads must take at least three parts for 11 MiB. */
+  /** A good target and a good place to land. Uploads that go in parts must take at least two for 11 MiB. */
   options: JsonObject;
   to: JsonObject;
   refused: readonly RefusedPlan[];
-  /** In which a disk of a few MiB is uploaded, and bytes in it that are no disk at all. */
-  container: Container;
   holdings(run: string): Promise<Holdings>;
   /** What one landing of a machine with two disks leaves at the target before and after its uploads were removed. */
   landed: Holdings;

@@ -34,5 +34,5 @@ export function machineWith({ diskCount = 1, bootDisk = '0', ...traits }: Machin
 export function plannedWith(to: JsonObject, traits: MachineTraits = {}): PlannedMachine {
   const machine = machineWith(traits);
   const proof = { expect: ['login:'], refuse: [], deadlineSeconds: 60 };
-  return { machine, wave: { name: machine.name, from: {}, to, proof } };
+  return { machine, wave: { name: machine.name, from: {}, to, export: 'in-place', proof } };
 }

@@ -15,7 +15,7 @@ import type { JsonObject } from '../../../../src/domain/json.ts';
 import type { Artifact, Landing } from '../../../../src/domain/landing.ts';
 import type { ImportRequest, Target, UploadRequest } from '../../../../src/domain/ports.ts';
 import { createDurableState, createStepContext, type FakeStepContext } from '../../../fakes/step-context.ts';
-import { removeAll, untilDone, uploadAll, writePart } from '../drive-target.ts';
+import { finish, removeAll, untilDone, uploadAll, writePieces } from '../drive-target.ts';
 import { machineWith, plannedWith } from '../machines.ts';
 import { openSandboxGround, type SandboxGround } from './sandbox-ground.ts';
 
@@ -99,9 +99,10 @@ describe('answers that are lost on the way', () => {
 test('parts that are held are not sent again', async () => {
   const state = createDurableState();
   const first = await target.openUpload(requestOf(), contextOf('held', state));
-  await writePart(first, DISK, 1);
-  await writePart(first, DISK, 2);
-  await uploadDisk(target, contextOf('held', state));
+  await writePieces(first, DISK, [1, 2]);
+  const second = await target.openUpload(requestOf(), contextOf('held', state));
+  await writePieces(second, DISK, [3]);
+  await finish(second, DISK);
   const ref = state.ledger[0]?.ref ?? {};
   const stored = ground.sandbox.requests.storedParts(String(ref.bucket), String(ref.key));
   expect([...stored].sort()).toEqual([
@@ -284,7 +285,15 @@ function contextOf(run: string, state = createDurableState(), machine = 'web01')
 }
 
 function requestOf(disk = '0'): UploadRequest {
-  return { machine: machineWith(), disk, to: ground.to, container: 'raw', lengthBytes: DISK.length };
+  return {
+    machine: machineWith(),
+    disk,
+    diskBytes: DISK.length,
+    to: ground.to,
+    form: { kind: 'parts', container: 'raw' },
+    contentId: 'as it was',
+    maxFileBytes: DISK.length,
+  };
 }
 
 async function requestFor(

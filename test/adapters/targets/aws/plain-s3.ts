@@ -17,19 +17,19 @@ export type PlainS3Options = {
 export type PlainS3 = AsyncDisposable & {
   endpoint: string;
   /** Finished objects by `/bucket/key`. */
-  objects: ReadonlyMap<string, Buffer>;
+  objects: Map<string, Buffer>;
   /** `Create`, `UploadPart 3`, `Complete` …, in the order of their arrival. */
   requests: readonly string[];
 };
 
 type Part = { bytes: Buffer; etag: string; crc: string | null };
+type Upload = { path: string; parts: Map<number, Part> };
 
 export async function startPlainS3(options: PlainS3Options): Promise<PlainS3> {
   const { checksums, partsPerPage = 1000 } = options;
   const objects = new Map<string, Buffer>();
-  const parts = new Map<number, Part>();
+  const uploads = new Map<string, Upload>();
   const requests: string[] = [];
-  let uploadKey: string | null = null;
   let failsLate = options.failsLate === true;
 
   const answer = async (
@@ -46,46 +46,55 @@ export async function startPlainS3(options: PlainS3Options): Promise<PlainS3> {
       const isFull = request.headers['x-amz-checksum-type'] === 'FULL_OBJECT';
       if (checksums === 'refused' && asks) return [501, errorXml('NotImplemented')];
       if (checksums === 'parts-only' && isFull) return [400, errorXml('InvalidRequest')];
-      uploadKey = url.pathname;
+      const id = `u${requests.length}`;
+      uploads.set(id, { path: url.pathname, parts: new Map() });
       const headers = checksums === 'parts-only' && asks ? PARTS_ONLY : {};
-      const xml = '<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>';
+      const xml = `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`;
       return [200, xml, headers];
     }
+    const uploadId = url.searchParams.get('uploadId') ?? '';
+    const upload = uploads.get(uploadId);
     if (is('PUT', 'partNumber')) {
       const number = Number(url.searchParams.get('partNumber'));
       requests.push(`UploadPart ${number}`);
+      if (upload === undefined) return [404, errorXml('NoSuchUpload')];
       const etag = `"${createHash('md5').update(body).digest('hex')}"`;
       const crc = checksums === 'parts-only' ? String(request.headers['x-amz-checksum-crc32']) : null;
-      parts.set(number, { bytes: body, etag, crc });
+      upload.parts.set(number, { bytes: body, etag, crc });
       return [200, '', { ETag: etag }];
     }
     if (is('GET', 'uploadId')) {
       requests.push('ListParts');
-      if (uploadKey === null) return [404, errorXml('NoSuchUpload')];
+      if (upload === undefined) return [404, errorXml('NoSuchUpload')];
       const after = Number(url.searchParams.get('part-number-marker') ?? 0);
-      const rest = [...parts].sort(([a], [b]) => a - b).filter(([number]) => number > after);
+      const rest = [...upload.parts].sort(([a], [b]) => a - b).filter(([number]) => number > after);
       return [200, listXml(rest, { partsPerPage, isChecked: checksums === 'parts-only' })];
     }
     if (is('POST', 'uploadId')) {
       requests.push('Complete');
+      if (upload === undefined) return [404, errorXml('NoSuchUpload')];
       if (options.refusesConditions === true && request.headers['if-none-match'] !== undefined)
         return [501, errorXml('NotImplemented')];
       if (failsLate) {
         failsLate = false;
         return [200, errorXml('InternalError')];
       }
-      const whole = [...parts].sort(([a], [b]) => a - b).map(([, { bytes }]) => bytes);
-      objects.set(url.pathname, Buffer.concat(whole));
-      uploadKey = null;
+      const named = [...body.toString().matchAll(/<PartNumber>(\d+)</g)].map(([, number]) => Number(number));
+      const whole = named.map((number) => upload.parts.get(number)?.bytes ?? Buffer.alloc(0));
+      objects.set(upload.path, Buffer.concat(whole));
+      uploads.delete(uploadId);
       return [200, '<CompleteMultipartUploadResult><ETag>"e"</ETag></CompleteMultipartUploadResult>'];
     }
     if (is('DELETE', 'uploadId')) {
       requests.push('Abort');
-      parts.clear();
-      uploadKey = null;
+      uploads.delete(uploadId);
       return [204, ''];
     }
     const object = objects.get(url.pathname);
+    if (request.method === 'DELETE') {
+      objects.delete(url.pathname);
+      return [204, ''];
+    }
     if (request.method === 'HEAD' && object !== undefined)
       return [200, '', { 'Content-Length': String(object.length) }];
     return [404, request.method === 'HEAD' ? '' : errorXml('NoSuchKey')];

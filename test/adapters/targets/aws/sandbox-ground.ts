@@ -54,7 +54,6 @@ export async function openSandboxGround(
     options: { region: REGION, bucket: BUCKET, partSizeMiB: 5 },
     to: { subnet: SUBNET, groups: [GROUP] },
     refused: REFUSED,
-    container: 'vmdk-stream-optimized',
     holdings: (run) => countTagged({ ec2, s3, run }),
     landed: { snapshot: 2, image: 1, instance: 1, volume: 2, group: 1 },
     plantStrangers: () => plantStrangers({ ec2, s3 }),

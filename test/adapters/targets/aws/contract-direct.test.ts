@@ -1,0 +1,12 @@
+/** The AWS target against the sandbox cloud, through the real SDK: disks as blocks into snapshots. */
+import { describeTarget } from '../contract.ts';
+import { openSandboxGround } from './sandbox-ground.ts';
+
+describeTarget({
+  name: 'aws by ebs-direct',
+  transport: 'blocks',
+  openGround: async () => {
+    const ground = await openSandboxGround();
+    return { ...ground, options: { ...ground.options, via: 'ebs-direct' } };
+  },
+});
