@@ -9,6 +9,7 @@ import { addDiscard } from './commands/discard.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
 import { addInspect } from './commands/inspect.ts';
+import { addLimit } from './commands/limit.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPlan } from './commands/plan.ts';
 import { addProof } from './commands/proof.ts';
@@ -51,6 +52,7 @@ export function createProgram(context: CommandContext): Command {
     addProof,
     addLogs,
     addRetry,
+    addLimit,
     addCancel,
     addDiscard,
     addCleanup,

@@ -81,6 +81,7 @@ async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<A
     lease,
     signal,
     report: progress.report,
+    bytesPerSecond: run.wave.limits.bytesPerSecond,
   });
   try {
     const outcome = await runStep({ run, record, job, context });

@@ -15,10 +15,12 @@ export type OpenStepContext = {
   lease: Lease;
   signal: AbortSignal;
   report: StepContext['report'];
+  /** What the run's wave allows it to send. */
+  bytesPerSecond?: number | undefined;
 };
 
 export function openStepContext(open: OpenStepContext): StepContext {
-  const { state, run, machine, step, lease, signal, report } = open;
+  const { state, run, machine, step, lease, signal, report, bytesPerSecond } = open;
   const { redis, clock } = state;
   return {
     run,
@@ -30,6 +32,7 @@ export function openStepContext(open: OpenStepContext): StepContext {
     ledger: openLedger({ redis, clock, run, machine, lease }),
     checkpoints: openCheckpoints({ redis, run, machine, lease }),
     slots: openSlots({ redis, run, machine, lease }),
+    bandwidth: state.bandwidths.open({ run, bytesPerSecond }),
     log(level, message, fields = {}) {
       // Lines are for eyes: a Redis that is away must not stop the data path.
       void state.events.append({ type: 'log', run, machine, step, level, message, fields }).catch(() => {});

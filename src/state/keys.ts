@@ -41,4 +41,8 @@ export const keys = {
   ledgerHeads: (id: string, machine: string) => `${run(id)}:ledger-heads:${encodeURIComponent(machine)}`,
   /** Hash: key → value. */
   checkpoints: (id: string, machine: string) => `${run(id)}:checkpoints:${encodeURIComponent(machine)}`,
+  /** String: bytes per second or `none`; `run:ID` or `host:NAME`. */
+  bandwidthLimit: (scope: string) => `${PREFIX}:bandwidth-limit:${scope}`,
+  /** Hash {level, at}: the token bucket of the same. */
+  bandwidthBucket: (scope: string) => `${PREFIX}:bandwidth-bucket:${scope}`,
 } as const;

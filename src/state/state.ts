@@ -1,6 +1,8 @@
 /** All durable state of Landfall, over one Redis. The only room that speaks to ioredis, beside BullMQ's own connections. */
 import type { Redis } from 'ioredis';
 import type { Clock } from '../domain/ports.ts';
+import { type Bandwidths, createBandwidths } from './bandwidth.ts';
+import { type BandwidthLimits, createBandwidthLimits } from './bandwidth-limits.ts';
 import { createRedisClock } from './clock.ts';
 import { createEventStream, type EventStream } from './event-stream.ts';
 import { createMachineStore, type MachineStore } from './machine-store.ts';
@@ -16,10 +18,13 @@ export type State = AsyncDisposable & {
   machines: MachineStore;
   events: EventStream;
   progress: ProgressBoard;
+  bandwidthLimits: BandwidthLimits;
+  bandwidths: Bandwidths;
 };
 
 export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
   const redis = openRedis(url, notice);
+  const bandwidthLimits = createBandwidthLimits(redis);
   return {
     url,
     redis,
@@ -28,6 +33,8 @@ export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
     machines: createMachineStore(redis),
     events: createEventStream(redis),
     progress: createProgressBoard(redis),
+    bandwidthLimits,
+    bandwidths: createBandwidths({ redis, limits: bandwidthLimits }),
     async [Symbol.asyncDispose]() {
       closeRedis(redis);
     },

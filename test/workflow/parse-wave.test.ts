@@ -78,6 +78,8 @@ describe('a good wave file', () => {
 
   test('merges limits over their defaults', () => {
     expect(parse(`${GOOD}limits: { machines: 3 }\n`).limits).toEqual({ machines: 3, tries: 5 });
+    const limited = parse(`${GOOD}limits: { bandwidth: 400 Mbit/s }\n`);
+    expect(limited.limits).toEqual({ machines: 10, tries: 5, bytesPerSecond: 50_000_000 });
   });
 });
 
