@@ -1,7 +1,7 @@
 /**
- * The client of EBS direct. A block costs it about 0.75 ms of CPU (loopback, one core of Node 24), of which the SDK would
- * add 0.35 ms by hashing the block a second time for the signature: the digest that goes into the checksum is the payload
- * hash too.
+ * The client of EBS direct. A block costs it about 0.7 ms of CPU (loopback, one core of Node 24), to which the SDK
+ * would add 0.35 ms by hashing the block a second time for the signature: the digest that goes into the checksum is the
+ * payload hash too.
  */
 import { Readable } from 'node:stream';
 import { EBSClient, type EBSClientConfig } from '@aws-sdk/client-ebs';
@@ -52,22 +52,27 @@ export function createEbsClient(
       httpsAgent: agent,
     },
   });
-  reuseDigests(client);
+  trimRequests(client);
   watchAttempts(client, limits);
   readWholeBlocks(client);
   return client;
 }
 
-/** The signer takes a payload hash that is there already for granted; what is sent does not differ by a byte. */
-function reuseDigests({ middlewareStack }: EBSClient): void {
+/**
+ * The signer takes a payload hash that is there already for granted; what is sent does not differ by a byte. The SDK's
+ * user agent, put together anew for each request, is a tenth of what is left.
+ */
+function trimRequests({ middlewareStack }: EBSClient): void {
+  middlewareStack.remove('getUserAgentMiddleware');
   middlewareStack.add(
     (next) => (args) => {
       const { input, request } = args as unknown as BuildArguments;
+      request.headers['user-agent'] = 'landfall';
       if (input.BlockData !== undefined && typeof input.Checksum === 'string')
         request.headers['x-amz-content-sha256'] = Buffer.from(input.Checksum, 'base64').toString('hex');
       return next(args);
     },
-    { step: 'build', name: 'reuseDigests' },
+    { step: 'build', name: 'trimRequests' },
   );
 }
 

@@ -89,7 +89,10 @@ export function troubleOf(error: unknown): Trouble {
 
 /** Where fewer requests at once would help: AWS says so, or a thin line shows it by requests that never end in time. */
 export function isCongestion(error: unknown): boolean {
-  return troubleOf(error) === 'throttled' || (error as Error).name === 'TimeoutError';
+  // The SDK names connections that broke off TimeoutError, too.
+  const { name, code } = error as Error & { code?: unknown };
+  const isOverdue = name === 'TimeoutError' && (code === undefined || code === 'ETIMEDOUT');
+  return isOverdue || troubleOf(error) === 'throttled';
 }
 
 function delayMs(trouble: Trouble, retryCount: number): number {

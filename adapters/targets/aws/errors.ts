@@ -52,6 +52,7 @@ const THROTTLED = new Set([
   'TooManyRequestsException',
   'SlowDown',
   'BandwidthLimitExceeded',
+  'ConcurrentLimitExceededException',
 ]);
 const UNREACHABLE = new Set([
   'ECONNREFUSED',
@@ -162,7 +163,7 @@ function classify(
     return { ...refused('Free the address, or name another `privateIp`.'), retryable: true };
   if (isQuota(awsCode)) return limited('Raise the quota, or let fewer machines move at once.');
   if (UNAVAILABLE.has(awsCode)) return unavailable('It is tried again later.');
-  if (/\.NotFound$|\.NotFoundException$|^NoSuch|^NotFound$/.test(awsCode))
+  if (/\.NotFound$|NotFoundException$|^NoSuch|^NotFound$/.test(awsCode))
     return missing(`Check that ${resource} still exists.`);
   if (isNetworkFailure(said)) return unavailable('Check the network and the endpoint.');
   if (status !== null && status >= 500) return unavailable('It is tried again later.');
