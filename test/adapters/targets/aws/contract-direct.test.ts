@@ -1,12 +1,5 @@
 /** The AWS target against the sandbox cloud, through the real SDK: disks as blocks into snapshots. */
 import { describeTarget } from '../contract.ts';
-import { openSandboxGround } from './sandbox-ground.ts';
+import { openDirectGround } from './sandbox-ground.ts';
 
-describeTarget({
-  name: 'aws by ebs-direct',
-  transport: 'blocks',
-  openGround: async () => {
-    const ground = await openSandboxGround();
-    return { ...ground, options: { ...ground.options, via: 'ebs-direct' } };
-  },
-});
+describeTarget({ name: 'aws by ebs-direct', transport: 'blocks', openGround: openDirectGround });

@@ -18,6 +18,7 @@ import {
 import { HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { awsTarget } from '../../../../adapters/targets/aws/aws.ts';
 import type { Landing } from '../../../../src/domain/landing.ts';
+import type { Disk } from '../../../../src/domain/machine.ts';
 import { DEMO_BUCKET, seedDemo } from '../../../../src/sandbox/seed.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../../../src/sandbox/server.ts';
 import type { Holdings, RefusedPlan, TargetGround } from '../ground.ts';
@@ -27,6 +28,7 @@ export const BUCKET = DEMO_BUCKET;
 export const SUBNET = 'subnet-0de0000000000001';
 export const GROUP = 'sg-0de00000000000aa';
 
+const TIB = 2 ** 40;
 const VPC = 'vpc-0de0000000000001';
 
 export type SandboxGround = TargetGround & { sandbox: Sandbox; ec2: EC2Client; s3: S3Client };
@@ -68,9 +70,15 @@ export async function openSandboxGround(
   };
 }
 
-const REFUSED: readonly RefusedPlan[] = [
-  { name: 'no bucket', options: { bucket: 'landfall-nowhere' }, message: /no such bucket/ },
-  { name: 'no role', options: { role: 'nobody' }, message: /no such role/ },
+/** The same cloud for disks that go block by block: no bucket is named. */
+export async function openDirectGround(
+  limits: NonNullable<SandboxOptions['limits']> = {},
+): Promise<SandboxGround> {
+  const ground = await openSandboxGround(limits);
+  return { ...ground, options: { region: REGION, via: 'ebs-direct' }, refused: REFUSED_DIRECT };
+}
+
+const REFUSED_ALWAYS: readonly RefusedPlan[] = [
   { name: 'no subnet', to: { subnet: 'subnet-0de00000000000ff' }, message: /no such subnet/ },
   { name: 'address outside', to: { privateIp: '10.1.2.3' }, message: /is not in 172\.31\.0\.0\/20/ },
   { name: 'address reserved', to: { privateIp: '172.31.0.2' }, message: /first four addresses/ },
@@ -87,14 +95,24 @@ const REFUSED: readonly RefusedPlan[] = [
   { name: 'Windows as it is', traits: { os: 'windows2019srv_64Guest' }, message: /runs Windows/ },
   { name: 'too many disks', traits: { diskCount: 22 }, message: /at most 21/ },
   { name: 'no type is large enough', traits: { cpus: 400 }, message: /no common instance type/ },
-  {
-    name: 'too large a disk',
-    traits: {
-      disks: [{ id: '0', bytes: 9 * 2 ** 40, format: 'raw', file: '/images/large.raw', boots: true }],
-    },
-    message: /over the 8 TiB/,
-  },
 ];
+
+const REFUSED: readonly RefusedPlan[] = [
+  ...REFUSED_ALWAYS,
+  { name: 'no bucket', options: { bucket: 'landfall-nowhere' }, message: /no such bucket/ },
+  { name: 'no role', options: { role: 'nobody' }, message: /no such role/ },
+  { name: 'too large a disk', traits: { disks: [diskOf(9 * TIB)] }, message: /over the 8 TiB/ },
+];
+
+const REFUSED_DIRECT: readonly RefusedPlan[] = [
+  ...REFUSED_ALWAYS,
+  { name: 'key without its ARN', options: { kmsKey: 'alias/disks' }, message: /takes the ARN of a key/ },
+  { name: 'too large a disk', traits: { disks: [diskOf(65 * TIB)] }, message: /TiB that a volume of gp3/ },
+];
+
+function diskOf(bytes: number): Disk {
+  return { id: '0', bytes, format: 'raw', file: '/images/large.raw', boots: true };
+}
 
 type Account = { ec2: EC2Client; s3: S3Client };
 
