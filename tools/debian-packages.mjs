@@ -51,6 +51,8 @@ export const DEBIAN_PACKAGES = [
   { name: 'fdisk', purpose: 'demo', gives: 'sfdisk', why: 'partitions disks' },
   { name: 'nbdkit', purpose: 'test', gives: 'nbdkit', why: 'serves slow and failing disks to tests' },
   { name: 'libnbd-bin', purpose: 'test', gives: 'nbdcopy', why: 'a second NBD client to compare with' },
+  { name: 'nbd-server', purpose: 'test', gives: 'nbd-server', why: 'a plain NBD server to read from' },
+  { name: 'openssl', purpose: 'test', gives: 'openssl', why: 'makes certificates for TLS tests' },
   { name: 'docker-compose', purpose: 'test', gives: 'docker-compose', why: 'checks docker-compose.yml' },
 ];
 

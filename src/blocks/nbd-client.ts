@@ -53,9 +53,20 @@ export type NbdClientOptions = {
   signal: AbortSignal;
 };
 
+/**
+ * Measured on two cores, reading 2 GiB from qemu-nbd over a unix socket (raw, cached; medians of 7, nbdcopy to null: 2.17 GB/s):
+ * two connections, each with 4 requests of 512 KiB in flight 2.35 GB/s, with 8 of them 2.21, with 8 of 256 KiB 2.13; one
+ * connection with 8 of 512 KiB 2.11; two with 4 of 1 MiB 1.4. All but the last are within the noise of the machine.
+ */
 export const NBD_CONNECTIONS = 2;
-export const NBD_REQUEST_BYTES = 256 * 1024;
+/** Also the size of a block of the digest tree: one block, one request. */
+export const NBD_REQUEST_BYTES = 512 * 1024;
+/**
+ * On each connection. 2 × 8 × 512 KiB = 8 MiB on the way at most: at a round trip of 50 ms, as over a VPN, that is 160 MB/s, more
+ * than one host of vSphere gives; half of the 16 requests that qemu-nbd works on at once.
+ */
 export const NBD_REQUESTS_IN_FLIGHT = 8;
+/** Storage that spins up or fails over answers within 20 s; NFS clients and iSCSI give up after 30 s or later. */
 export const NBD_REQUEST_TIMEOUT_MS = 30_000;
 /** A second connection is not worth more: a server that has as many clients as it takes never answers. */
 const SPARE_TIMEOUT_MS = 5_000;
@@ -128,8 +139,9 @@ function connect(options: NbdClientOptions): Promise<NbdConnection> {
 
 /** Those that came about: a server may take no more, and the first connection does without them. */
 async function connectSpares(options: NbdClientOptions): Promise<NbdConnection[]> {
-  const { connections = NBD_CONNECTIONS } = options;
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(SPARE_TIMEOUT_MS)]);
+  const { connections = NBD_CONNECTIONS, requestTimeoutMs = NBD_REQUEST_TIMEOUT_MS } = options;
+  const timeout = AbortSignal.timeout(Math.min(requestTimeoutMs, SPARE_TIMEOUT_MS));
+  const signal = AbortSignal.any([options.signal, timeout]);
   const attempts = Array.from({ length: connections - 1 }, () => connect({ ...options, signal }));
   const spares: NbdConnection[] = [];
   for (const outcome of await Promise.allSettled(attempts)) {

@@ -1,6 +1,7 @@
 /** One read of a caller as the requests that the server takes: whole blocks, none larger than it allows. */
 import type { NbdRequest } from './nbd-connection.ts';
 import { NbdRequestError } from './nbd-error.ts';
+import type { NbdExport } from './nbd-negotiation.ts';
 import type { NbdJob } from './nbd-queue.ts';
 import { createReadReply, type Destination } from './nbd-read-reply.ts';
 
@@ -32,13 +33,13 @@ export function createReadJob(options: ReadJobOptions): NbdJob<void> {
   };
   const cancel = (reason: unknown): void => end(() => reject(reason));
 
-  const next = (): NbdRequest | null => {
+  const next = ({ hasStructuredReplies: isStructured }: NbdExport): NbdRequest | null => {
     if (nextBytes >= endBytes) return null;
     const offsetBytes = nextBytes;
     // Up to the next multiple of the request size: clusters and grains, which are powers of two, are not cut in two.
     nextBytes = Math.min(roundDown(offsetBytes, requestBytes) + requestBytes, endBytes);
     const asked = { offsetBytes, lengthBytes: nextBytes - offsetBytes };
-    const receiver = createReadReply({ asked, destination: () => destination });
+    const receiver = createReadReply({ asked, isStructured, destination: () => destination });
     unanswered += 1;
     const finish = () => {
       const failure = receiver.finish();

@@ -15,12 +15,17 @@ export type ReadReply = ReplyReceiver & {
  * `asked` may be wider than the destination, where the server takes only whole blocks: what is outside is dropped.
  * `destination` gives null once the caller has taken the buffer back: the reply is still read, to nowhere.
  */
-export function createReadReply(read: { asked: Span; destination: () => Destination | null }): ReadReply {
-  const { asked, destination } = read;
+export function createReadReply(read: {
+  asked: Span;
+  /** "The server MUST use structured replies" once they were agreed on. */
+  isStructured: boolean;
+  destination: () => Destination | null;
+}): ReadReply {
+  const { asked, isStructured, destination } = read;
   const missing = createMissing(asked);
   let failure: ReplyFailure | null = null;
   return {
-    simpleData: asked,
+    simpleData: isStructured ? null : asked,
     expectData: (span) => missing.take(span),
     data: (offsetBytes, bytes) => {
       const to = destination();

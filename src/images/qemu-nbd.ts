@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openNbd } from '../blocks/nbd-client.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Image, ImageLayout, OpenImage } from '../domain/image.ts';
 import type { JsonObject } from '../domain/json.ts';
@@ -11,7 +12,6 @@ import { makeScratchFolder } from '../processes/scratch-folder.ts';
 import { describeBlank, describeSingle, describeToQemu } from './block-description.ts';
 import { filesOf } from './fingerprint.ts';
 import { inspectHeader } from './header-guard.ts';
-import { askExportBytes } from './nbd-probe.ts';
 import { describePiecesIn } from './pieces-folder.ts';
 import { qemuFailure } from './qemu-failure.ts';
 import { corruptImage } from './refusal.ts';
@@ -28,6 +28,8 @@ const ADDRESS_SPACE_BYTES = 8 * 2 ** 30;
 /** Opening reads tables only; slow storage has been seen to take seconds for those. */
 const START_TIMEOUT_MS = 60_000;
 const START_POLL_MS = 10;
+const ANSWER_TIMEOUT_MS = 10_000;
+const NOT_YET: ReadonlySet<unknown> = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
 /** sun_path holds 108 bytes, the closing zero among them. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
@@ -163,10 +165,7 @@ async function untilServing(wait: {
   const { server, socketPath, signal, name } = wait;
   const startedAt = performance.now();
   for (;;) {
-    const bytes = await askExportBytes(socketPath).catch((error: unknown) => {
-      if (isNotYet(error)) return null;
-      throw error;
-    });
+    const bytes = await askExportBytes(nbdUri(socketPath), signal);
     if (bytes !== null) return bytes;
     const ended = await Promise.race([server.exited, sleep(START_POLL_MS, null)]);
     signal.throwIfAborted();
@@ -178,10 +177,20 @@ async function untilServing(wait: {
   }
 }
 
+/** null: it does not serve yet. */
+async function askExportBytes(uri: string, signal: AbortSignal): Promise<number | null> {
+  try {
+    await using client = await openNbd({ uri, connections: 1, requestTimeoutMs: ANSWER_TIMEOUT_MS, signal });
+    return client.bytes;
+  } catch (error) {
+    if (isNotYet(error)) return null;
+    throw error;
+  }
+}
+
 /** The socket is not there, not listened to, or its server is just ending: then its exit says why. */
 function isNotYet(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'EPIPE';
+  return error instanceof LandfallError && NOT_YET.has(error.context.errno);
 }
 
 function nbdUri(socketPath: string): string {

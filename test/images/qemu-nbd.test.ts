@@ -5,9 +5,9 @@ import { copyFile, readdir, readFile, stat, truncate, writeFile } from 'node:fs/
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { openNbd } from '../../src/blocks/nbd-client.ts';
 import type { Image, ImagePiece } from '../../src/domain/image.ts';
 import { describeImage } from '../../src/images/describe-image.ts';
-import { askExportBytes } from '../../src/images/nbd-probe.ts';
 import { compareImages, type Readable } from '../../src/images/qemu-img.ts';
 import { openImageOverNbd } from '../../src/images/qemu-nbd.ts';
 import { runTool, startTool } from '../../src/processes/child.ts';
@@ -52,6 +52,11 @@ async function equals(image: Image, expected: string): Promise<boolean> {
 
 function socketOf(uri: string): string {
   return new URL(uri).searchParams.get('socket') ?? '';
+}
+
+async function askExportBytes(socketPath: string): Promise<number> {
+  await using client = await openNbd({ uri: `nbd+unix:///?socket=${socketPath}`, signal });
+  return client.bytes;
 }
 
 /** Processes that have this text in their command line. */
