@@ -5,10 +5,11 @@
  * `KEY/digests` says to what the digests belong: a source's state and one upload of it. `KEY/digests/N` is page N of the
  * tree: 4,096 bytes for every 64 MiB of disk that hold data, so 64 MiB for 1 TiB that is full.
  *
- * A block enters after the target acknowledged it, and only with `save` its digest is durable. Pages are there before
- * anything refers to them, and never under a header that does not speak for them:
+ * A block enters after the target acknowledged it, and only with `save` its digest is durable. No page is ever found
+ * under a header that does not speak for it:
  *
- *   open, another identity    pages deleted, then header written
+ *   open, another identity    pages deleted, then the header
+ *   first save                header written, then pages; an attempt that saved nothing leaves no trace
  *   clear                     header deleted, then pages; what a kill leaves of these is deleted by the next open
  */
 import { z } from 'zod';
@@ -20,7 +21,7 @@ import type { Checkpoints } from '../domain/ports.ts';
 export type DigestLedger = {
   /** What is known: of earlier attempts as far as they saved, and of this one. */
   readonly tree: DigestTree;
-  /** Nothing was kept under this identity: neither digests nor that an attempt began. */
+  /** No attempt saved under this identity, or the ledger was cleared since. */
   readonly isNew: boolean;
   /** Has the block a digest? Blocks of zeros have none. */
   isKnown(index: number): boolean;
@@ -29,13 +30,13 @@ export type DigestLedger = {
   /** Takes up a block that is held; null where it is zeros. Durable after the next `save`. */
   set(index: number, sha256: Uint8Array | null): void;
   /**
-   * Writes what was set before it began. One call at a time writes; calls meanwhile wait for the next, which writes for
+   * Writes what was set before it began, and be it that nothing was (a disk of zeros). One call at a time writes; calls meanwhile wait for the next, which writes for
    * all of them. After a failure everything is written by the next call.
    */
   save(): Promise<void>;
   /**
-   * Takes what was set up to now, to be written by calling what is returned, once; null where there is nothing. For
-   * those who must make blocks durable themselves before the ledger may tell of them.
+   * Takes what was set up to now, to be written by calling what is returned, once; null where `save` had nothing to do.
+   * For those who must make blocks durable themselves before the ledger may tell of them.
    */
   prepareSave(): (() => Promise<void>) | null;
   /** Forgets all of it. The ledger is not to be used afterwards. */
@@ -61,9 +62,9 @@ export async function openDigestLedger(options: {
   if (isNew) {
     const pageCount = Math.max(tree.pageCount, saved === null ? 0 : pagesOf(saved.diskBytes));
     await deletePages({ checkpoints, key, pageCount });
-    await checkpoints.set(headerKey(key), header);
+    await checkpoints.delete(headerKey(key));
   } else await readPages({ checkpoints, key, tree });
-  const writer = createPageWriter({ checkpoints, key, tree });
+  const writer = createPageWriter({ checkpoints, key, tree, header: isNew ? header : null });
   return {
     tree,
     isNew,
@@ -91,14 +92,18 @@ const headerSchema = z.strictObject({
 
 type Pages = { checkpoints: Checkpoints; key: string; tree: DigestTree };
 
-function createPageWriter({ checkpoints, key, tree }: Pages) {
+function createPageWriter({ checkpoints, key, tree, ...open }: Pages & { header: JsonObject | null }) {
   const dirty = new Set<number>();
+  /** null once it is written. */
+  let { header } = open;
   /** Settles when nothing is being written; never rejects. */
   let writing: Promise<unknown> = Promise.resolve();
   /** The call of `save` that has not begun to write. */
   let waiting: Promise<void> | null = null;
 
   const writePages = async (pages: ReadonlyMap<number, Uint8Array>): Promise<void> => {
+    if (header !== null) await checkpoints.set(headerKey(key), header);
+    header = null;
     const entries = [...pages];
     for (let from = 0; from < entries.length; from += PAGES_AT_ONCE) {
       const batch = entries.slice(from, from + PAGES_AT_ONCE);
@@ -106,7 +111,7 @@ function createPageWriter({ checkpoints, key, tree }: Pages) {
     }
   };
   const prepare = (): (() => Promise<void>) | null => {
-    if (dirty.size === 0) return null;
+    if (dirty.size === 0 && header === null) return null;
     const pages = new Map([...dirty].map((page) => [page, pageBytes(tree, page)]));
     dirty.clear();
     return () => {
@@ -127,7 +132,10 @@ function createPageWriter({ checkpoints, key, tree }: Pages) {
       });
       return waiting;
     },
-    settled: () => writing,
+    settled: async () => {
+      await waiting?.catch(() => {});
+      await writing;
+    },
   };
 }
 

@@ -52,10 +52,25 @@ test('another attempt knows what was saved, and nothing of what was not', async 
   expect(second.knownBytes()).toBe(2 * BLOCK);
 });
 
-test('an attempt that held nothing yet is no new one', async () => {
-  const { checkpoints } = durable();
+test('an attempt is new until one saved, and be it that all was zeros', async () => {
+  const { state, checkpoints } = durable();
   await open(checkpoints);
+  expect([...state.checkpoints, ...state.checkpointBytes]).toEqual([]);
+  const ledger = await open(checkpoints);
+  expect(ledger.isNew).toBe(true);
+  await ledger.prepareSave()?.();
+  expect(ledger.prepareSave()).toBeNull();
   expect((await open(checkpoints)).isNew).toBe(false);
+});
+
+test('opening it after it was cleared does not make it look begun', async () => {
+  const { checkpoints } = durable();
+  const ledger = await open(checkpoints);
+  ledger.set(0, leaf(0));
+  await ledger.save();
+  await ledger.clear();
+  await open(checkpoints);
+  expect((await open(checkpoints)).isNew).toBe(true);
 });
 
 test('counts the last block only as far as the disk goes', async () => {
@@ -90,6 +105,7 @@ test('digests of another source, upload or length are gone before the header spe
       },
     };
     const next = await open(watched, other);
+    await next.save();
     expect(pagesAtHeader).toBe(0);
     expect(next.isNew).toBe(true);
     expect(next.tree.countHeld()).toBe(0);
@@ -185,7 +201,6 @@ test('what could not be written is written by the next call', async () => {
 test('a prepared save holds what was set before it, and not what came after', async () => {
   const { checkpoints } = durable();
   const ledger = await open(checkpoints);
-  expect(ledger.prepareSave()).toBeNull();
   ledger.set(0, leaf(0));
   const write = ledger.prepareSave();
   ledger.set(1, leaf(1));
@@ -193,9 +208,10 @@ test('a prepared save holds what was set before it, and not what came after', as
   expect([...(await open(checkpoints)).tree.heldBlocks()]).toEqual([0]);
   await ledger.save();
   expect([...(await open(checkpoints)).tree.heldBlocks()]).toEqual([0, 1]);
+  expect(ledger.prepareSave()).toBeNull();
 });
 
-test('with nothing to save, nothing is written', async () => {
+test('with nothing to save, no page is written', async () => {
   const { checkpoints } = durable();
   const { held, writes } = heldUp(checkpoints);
   const ledger = await open(held);
