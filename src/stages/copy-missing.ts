@@ -35,7 +35,8 @@ export async function copyMissing(copy: MissingCopy): Promise<void> {
     });
   } finally {
     ended.abort();
-    await saving;
+    // While Redis is away a save hangs: whoever was told to stop must not wait for it.
+    if (!copy.signal.aborted) await saving;
   }
   failed.signal.throwIfAborted();
   await saveNow(copy);

@@ -41,6 +41,7 @@ export async function uploadParts(upload: PartsUpload): Promise<Artifact> {
   const identity = { upload: sink.id, contentId };
   const ledger = await openPartLedger({ checkpoints: context.checkpoints, disk, identity });
   const left = keptParts(upload, ledger);
+  upload.progress.resume(left?.end.readBytes ?? 0);
   const parts = await sendParts({ ...upload, ledger, left });
   await upload.checkSource();
   const artifact = await sink.finish(parts);
@@ -52,7 +53,7 @@ type Left = { parts: readonly KnownPart[]; end: PartEnd } | null;
 type Sending = PartsUpload & { ledger: PartLedger; left: Left };
 
 /** What the target holds and the ledger knows alike; nothing of it where a single part differs. */
-function keptParts({ sink, disk, context, progress }: PartsUpload, { left }: PartLedger): Left {
+function keptParts({ sink, disk, context }: PartsUpload, { left }: PartLedger): Left {
   if (left === null) {
     if (sink.held.size > 0) {
       const message = `Upload of disk ${disk} starts again: the target holds parts of it, and how to go on after them is not known.`;
@@ -66,7 +67,6 @@ function keptParts({ sink, disk, context, progress }: PartsUpload, { left }: Par
     context.log('warn', message, { disk, part: differing + 1 });
     return null;
   }
-  progress.resume(left.end.readBytes);
   const message = `Upload of disk ${disk} goes on after ${left.parts.length} parts that the target holds.`;
   context.log('info', message, { disk, heldParts: left.parts.length });
   return left;
@@ -86,6 +86,7 @@ async function sendParts(sending: Sending): Promise<readonly KnownPart[]> {
   const snapshot = left?.end.snapshot;
   const encoder = createStreamEncoder({
     container,
+    identity: sink.id,
     diskBytes,
     ...(snapshot === undefined ? {} : { snapshot }),
   });

@@ -7,7 +7,7 @@ import type { Machine } from '../../src/domain/machine.ts';
 import type { Finding, PlannedMachine } from '../../src/domain/ports.ts';
 import type { ExportMode } from '../../src/domain/wave.ts';
 import { checkMachines } from '../../src/stages/preflight.ts';
-import { createMachine, createRecord, MIB } from '../fakes/machine.ts';
+import { createMachine, createRecord } from '../fakes/machine.ts';
 import { createFakeTarget } from '../fakes/target.ts';
 
 let folder: string;
