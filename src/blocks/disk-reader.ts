@@ -1,7 +1,7 @@
 /** A disk's content in blocks of 512 KiB, read over NBD: which blocks may hold data, and what is in them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenImage } from '../domain/image.ts';
-import { readExtents } from './extents.ts';
+import { ALLOCATION_CONTEXT, readExtents } from './extents.ts';
 import { type NbdClient, openNbd } from './nbd-client.ts';
 import { NbdRequestError } from './nbd-error.ts';
 import { BLOCK_BYTES } from './stream-encoder.ts';
@@ -17,7 +17,6 @@ export type DiskReader = AsyncDisposable & {
   readBlock(index: number, into: Uint8Array, signal: AbortSignal): Promise<void>;
 };
 
-const BASE_ALLOCATION = 'base:allocation';
 /** A server that fails a read may have met a path that is just failing over: 0.1 + 0.5 + 2 s bridge that. */
 const RETRY_DELAYS_MS = [100, 500, 2_000];
 
@@ -26,7 +25,7 @@ export async function openDiskReader(
   image: Pick<OpenImage, 'uri'>,
   signal: AbortSignal,
 ): Promise<DiskReader> {
-  const client = await openNbd({ uri: image.uri, contexts: [BASE_ALLOCATION], signal });
+  const client = await openNbd({ uri: image.uri, contexts: [ALLOCATION_CONTEXT], signal });
   const { bytes } = client;
   return {
     bytes,
