@@ -1,21 +1,28 @@
-/** `run` needs workers. Without a live `up` it starts one detached, in a session of its own, and says so. */
+/** `run` and `retry` need workers. Without a live `up` they start one detached, in a session of its own, and say so. */
 import { spawn } from 'node:child_process';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
+import { listEnvReferences } from '../domain/env-reference.ts';
 import { LandfallError } from '../domain/errors.ts';
+import type { Wave } from '../domain/wave.ts';
+import { listDifferences } from '../environment-digest.ts';
 import { homeFiles, readUpNote } from '../home.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import { closeRedis, openRedis, pingRedis } from '../state/redis.ts';
+import type { CommandContext } from './command-context.ts';
 
 const START_TIMEOUT_MS = 30_000;
 
-export async function ensureUp(
-  config: Config,
-  say: (line: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  if (await isServed(config)) return;
+/** Says so when a live one has other credentials, or other variables that the wave names, than this command. */
+export async function ensureUp(context: CommandContext, wave: Wave): Promise<void> {
+  const { terminal, interrupted: signal } = context;
+  const config = context.config();
+  if (await isServed(config)) {
+    const warning = await otherEnvironment(config, wave);
+    if (warning !== null) terminal.remark(warning);
+    return;
+  }
   const { log } = homeFiles(config.home);
   const hasEnded = await startDetached(config, log);
   const deadline = performance.now() + START_TIMEOUT_MS;
@@ -24,7 +31,7 @@ export async function ensureUp(
     if (hasEnded() || performance.now() > deadline) throw await notStarted(log);
     await sleep(100, undefined, { signal });
   }
-  say(
+  terminal.remark(
     `No \`landfall up\` was running: started one in the background (log: ${log}; end it with \`landfall down\`).`,
   );
 }
@@ -41,6 +48,17 @@ async function isServed({ home, redisUrl }: Config): Promise<boolean> {
   } finally {
     closeRedis(redis);
   }
+}
+
+/** Workers keep the environment that they were started with; names are told, values never. */
+async function otherEnvironment({ home, redisUrl }: Config, wave: Wave): Promise<string | null> {
+  const note = await readUpNote(home);
+  if (note === null || (redisUrl !== null && note.redisUrl !== redisUrl)) return null;
+  const { source, target, machines } = wave;
+  const options = [source.options, target.options, ...machines.flatMap(({ from, to }) => [from, to])];
+  const different = listDifferences(note.environment, process.env, listEnvReferences(options));
+  if (different.length === 0) return null;
+  return `The \`landfall up\` of ${home} was started with other values of ${different.join(', ')} than this shell has, and its workers use those. To use the new ones: \`landfall down\`, then this command again.`;
 }
 
 /** Gives a function that says whether it has ended already. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { openApp } from '../../app.ts';
 import type { Config } from '../../config.ts';
+import { digestEnvironment } from '../../environment-digest.ts';
 import { homeFiles, lockHome, writeUpNote } from '../../home.ts';
 import { createLog, type Log } from '../../log.ts';
 import { pingRedis } from '../../state/redis.ts';
@@ -35,7 +36,8 @@ async function up(context: CommandContext, { pools, json }: UpOptions): Promise<
     ),
   );
   stack.use(await startWorkers({ app, pools: pools ? DEFAULT_POOLS : [], schedules: true, log }));
-  stack.use(await writeUpNote(config.home, { pid: process.pid, redisUrl }));
+  const environment = digestEnvironment(process.env);
+  stack.use(await writeUpNote(config.home, { pid: process.pid, redisUrl, environment }));
   log(
     'info',
     `Landfall is up in ${config.home}${pools ? `, pools: ${DEFAULT_POOLS.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}` : ', without pools'}`,
