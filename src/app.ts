@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import type { AdapterEnvironment } from './domain/adapter.ts';
 import { resolveEnvReferences } from './domain/env-reference.ts';
 import { LandfallError } from './domain/errors.ts';
+import type { RunEvent } from './domain/events.ts';
 import type { JsonObject } from './domain/json.ts';
 import type { Machine } from './domain/machine.ts';
 import type { Evidence, Source, Target } from './domain/ports.ts';
@@ -56,14 +57,21 @@ export async function openWorkshop(config: Config): Promise<Workshop> {
   };
 }
 
+export type Listeners = {
+  /** Redis went away or came back. */
+  notice?: ConnectionNotice;
+  /** Something that this process decided was committed. */
+  onEvent?: (event: RunEvent) => void;
+};
+
 /** Opens state and queues at REDIS_URL, or at the Redis of the `up` that owns the home. Throws `redis-away`. */
-export async function openApp(config: Config, notice?: ConnectionNotice): Promise<App> {
+export async function openApp(config: Config, listeners: Listeners = {}): Promise<App> {
   const url = config.redisUrl ?? (await embeddedRedisUrl(config.home));
   await using stack = new AsyncDisposableStack();
   const workshop = stack.use(await openWorkshop(config));
-  const state = stack.use(openState(url, notice));
+  const state = stack.use(openState(url, listeners.notice));
   const queues = stack.use(openQueues(url));
-  const conductor = createConductor({ state, queues });
+  const conductor = createConductor({ state, queues, onEvent: listeners.onEvent });
   const owned = stack.move();
   return {
     ...workshop,

@@ -1,5 +1,6 @@
 /** What `run` and `watch` share: follow, show the proofs of what landed and why the rest did not, set the exit status. */
 import type { App } from '../app.ts';
+import type { MachineRecord } from '../domain/machine-record.ts';
 import { findRun } from '../operations/find-run.ts';
 import type { CommandContext } from './command-context.ts';
 import { showProofs } from './commands/proof.ts';
@@ -29,6 +30,17 @@ export async function followToEnd(
   await showProofs(app, terminal, { run, json: false });
   const machines = await app.state.machines.all(run.id, run.machines);
   const failed = machines.filter((record) => record.status === 'failed');
-  for (const { machine, error } of failed) terminal.out(`✖ ${machine.name}: ${error?.message ?? 'failed'}`);
+  for (const record of failed) terminal.out(`✖ ${isOver ? describeFailure(record) : nameFailure(record)}`);
   if (failed.length > 0) terminal.out(`\nWhen the cause is mended: \`landfall retry ${run.id} --failed\``);
+}
+
+function describeFailure({ machine, error }: MachineRecord): string {
+  return `${machine.name}: ${error?.message ?? 'failed'}`;
+}
+
+/** Whoever followed has read why. */
+function nameFailure({ run, machine, error, steps }: MachineRecord): string {
+  const step = Object.values(steps).find(({ state }) => state === 'failed');
+  const where = step === undefined ? '' : ` at ${step.stage}`;
+  return `${machine.name} failed${where} (${error?.code ?? 'internal'}); why: \`landfall logs ${run} ${machine.name}\``;
 }

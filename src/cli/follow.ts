@@ -1,6 +1,5 @@
 /** Follows a run until it comes to rest or the operator detaches: redrawn lines, plain lines or NDJSON. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLogUpdate } from 'log-update';
 import type { App } from '../app.ts';
 import { EXIT_FAILED, EXIT_LANDED, EXIT_PARTIAL } from '../domain/errors.ts';
 import type { StoredEvent } from '../domain/events.ts';
@@ -9,7 +8,8 @@ import type { RunRecord } from '../domain/run-record.ts';
 import { findRun } from '../operations/find-run.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import type { CommandContext } from './command-context.ts';
-import { describeEvent, describeLine, machineLine, type RunSnapshot, renderMachine } from './run-view.ts';
+import { openLiveScreen } from './live-screen.ts';
+import { describeEvent, describeLine, machineLine, type RunSnapshot } from './run-view.ts';
 import type { Terminal } from './terminal.ts';
 
 export type FollowOptions = { run: string; json: boolean };
@@ -86,7 +86,7 @@ function watchRun({ app: { state }, run: id }: { app: App; run: string }): { loo
   };
 }
 
-type Screen = {
+export type Screen = {
   say(line: string): void;
   event(event: StoredEvent): void;
   show(snapshot: RunSnapshot): void;
@@ -95,7 +95,7 @@ type Screen = {
 
 function openScreen(terminal: Terminal, { json }: FollowOptions): Screen {
   if (json) return openJsonScreen(terminal);
-  return terminal.isInteractive ? openLiveScreen(terminal.columns) : openPlainScreen(terminal);
+  return terminal.isInteractive ? openLiveScreen(terminal) : openPlainScreen(terminal);
 }
 
 function openJsonScreen(terminal: Terminal): Screen {
@@ -111,40 +111,6 @@ function openJsonScreen(terminal: Terminal): Screen {
     },
     end() {},
   };
-}
-
-/** One redrawn line per machine; above it only what an operator must not miss. */
-function openLiveScreen(columns: number): Screen {
-  const live = createLogUpdate(process.stdout);
-  return {
-    say: (line) => live.persist(line),
-    event(event) {
-      const line = isRoutine(event) ? null : describeEvent(event);
-      if (line !== null) live.persist(line);
-    },
-    show(snapshot) {
-      const width = Math.max(...snapshot.machines.map((record) => record.machine.name.length));
-      const lines = snapshot.machines.map((record) =>
-        cut(renderMachine(machineLine(record, snapshot), width), columns),
-      );
-      live(lines.join('\n'));
-    },
-    end: () => live.done(),
-  };
-}
-
-/** What the machine's own line shows anyway. */
-function isRoutine(event: StoredEvent): boolean {
-  switch (event.type) {
-    case 'log':
-      return event.level === 'info';
-    case 'step':
-    case 'machine':
-      return event.error === null;
-    case 'run':
-    case 'operator':
-      return false;
-  }
 }
 
 function openPlainScreen(terminal: Terminal): Screen {
@@ -192,20 +158,4 @@ function every(periodMs: number): () => boolean {
     last = performance.now();
     return true;
   };
-}
-
-/** A line that wraps would break the redrawing. Colour codes take no columns. */
-function cut(line: string, columns: number): string {
-  let width = 0;
-  let out = '';
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with ESC
-  for (const part of line.split(/(\u001b\[\d+m)/)) {
-    if (part.startsWith('\u001b')) {
-      out += part;
-      continue;
-    }
-    out += part.slice(0, Math.max(0, columns - width));
-    width += part.length;
-  }
-  return out;
 }

@@ -2,12 +2,14 @@ import type { Command } from 'commander';
 import type { App } from '../../app.ts';
 import { STEP_STAGES, type StepStage } from '../../domain/job.ts';
 import type { MachineRecord } from '../../domain/machine-record.ts';
-import type { RunRecord } from '../../domain/run-record.ts';
+import type { MachineCounts, RunRecord } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { formatSpan, formatTable } from '../format.ts';
 import { openAppFor } from '../open-app.ts';
-import { machineLine } from '../run-view.ts';
+import { type MachineLine, machineLine } from '../run-view.ts';
+
+const LONGEST_NOTE = 60;
 
 export function addStatus(program: Command, context: CommandContext): void {
   program
@@ -35,7 +37,7 @@ async function showRuns(app: App, { terminal }: CommandContext, json: boolean): 
     id,
     archivedAt === null ? status : `${status} (archived)`,
     `${counts.landed} of ${machines.length} landed`,
-    counts.failed > 0 ? `${counts.failed} failed` : '',
+    describeCounts(counts),
     new Date(createdAt).toISOString(),
   ]);
   for (const line of formatTable([['RUN', 'STATUS', 'MACHINES', '', 'STARTED'], ...rows])) terminal.out(line);
@@ -56,11 +58,28 @@ async function showRun(
     record.machine.name,
     record.status,
     ...STEP_STAGES.map((stage) => stageCell(record, stage)),
-    machineLine(record, snapshot).note,
+    shortNote(machineLine(record, snapshot)),
   ]);
   terminal.out(`Run ${run.id} (${run.wave.file}): ${run.status}`);
   const head = ['MACHINE', 'STATUS', ...STEP_STAGES.map((stage) => stage.toUpperCase()), ''];
   for (const line of formatTable([head, ...rows])) terminal.out(line);
+  for (const { machine, error } of machines) {
+    if (error !== null) terminal.out(`\n✖ ${machine.name}: ${error.message}`);
+  }
+}
+
+/** `2 moving, 1 waiting, 1 failed`: what is not landed. */
+function describeCounts(counts: MachineCounts): string {
+  const shown = (['moving', 'waiting', 'failed', 'cancelled', 'discarded'] as const).filter(
+    (status) => counts[status] > 0,
+  );
+  return shown.map((status) => `${counts[status]} ${status}`).join(', ');
+}
+
+/** Errors are told whole below the table. */
+function shortNote({ status, note }: MachineLine): string {
+  if (status !== 'moving') return status === 'landed' ? note : '';
+  return note.length > LONGEST_NOTE ? `${note.slice(0, LONGEST_NOTE - 1)}…` : note;
 }
 
 /** `✔ 0:12`, `▶`, `▶ try 3`, `✖`, `·`. */

@@ -9,6 +9,7 @@ import { pingRedis } from '../../state/redis.ts';
 import { startRedisServer } from '../../state/redis-server.ts';
 import { DEFAULT_POOLS, startWorkers } from '../../workers.ts';
 import type { CommandContext } from '../command-context.ts';
+import { logEvent } from '../log-events.ts';
 
 type UpOptions = { pools: boolean; json?: boolean };
 
@@ -31,8 +32,13 @@ async function up(context: CommandContext, { pools, json }: UpOptions): Promise<
   stack.use(await lockHome(config.home));
   const redisUrl = await openRedisFor(config, { stack, log });
   const app = stack.use(
-    await openApp({ ...config, redisUrl }, (state, detail) =>
-      log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
+    await openApp(
+      { ...config, redisUrl },
+      {
+        notice: (state, detail) =>
+          log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
+        onEvent: (event) => logEvent(log, event),
+      },
     ),
   );
   stack.use(await startWorkers({ app, pools: pools ? DEFAULT_POOLS : [], schedules: true, log }));

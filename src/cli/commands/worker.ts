@@ -7,6 +7,7 @@ import { STAGES, type Stage } from '../../domain/job.ts';
 import { createLog } from '../../log.ts';
 import { DEFAULT_POOLS, type PoolSize, startWorkers } from '../../workers.ts';
 import type { CommandContext } from '../command-context.ts';
+import { logEvent } from '../log-events.ts';
 
 type WorkerOptions = { stage: Stage[]; concurrency?: number; schedule?: boolean; json?: boolean };
 
@@ -33,9 +34,11 @@ async function work(context: CommandContext, options: WorkerOptions): Promise<vo
     throw new LandfallError({ code: 'usage', message: 'Give at least one --stage.' });
   const config = context.config();
   const log = createLog(config.logLevel, terminal.isInteractive && json !== true);
-  await using app = await openApp(config, (state, detail) =>
-    log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
-  );
+  await using app = await openApp(config, {
+    notice: (state, detail) =>
+      log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
+    onEvent: (event) => logEvent(log, event),
+  });
   const pools = options.stage.map((stage) => ({
     stage,
     concurrency: options.concurrency ?? defaultConcurrency(stage),
