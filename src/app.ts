@@ -12,7 +12,6 @@ import type { Machine } from './domain/machine.ts';
 import type { Evidence, Source, Target } from './domain/ports.ts';
 import type { Wave, WaveMachine } from './domain/wave.ts';
 import { openEvidence } from './evidence/evidence.ts';
-import { readUpNote } from './home.ts';
 import { inspectPath } from './images/inspect-appliance.ts';
 import { makeScratchFolder } from './processes/scratch-folder.ts';
 import type { RunStep } from './queue/attempt.ts';
@@ -21,6 +20,7 @@ import { openQueues, type Queues } from './queue/queues.ts';
 import { runStep } from './stages/run-step.ts';
 import type { ConnectionNotice } from './state/redis.ts';
 import { openState, type State } from './state/state.ts';
+import { redisUrlOf } from './view.ts';
 import { loadWave } from './workflow/load-wave.ts';
 
 /** What needs no Redis: reading waves, opening adapters, evidence. */
@@ -66,7 +66,7 @@ export type Listeners = {
 
 /** Opens state and queues at REDIS_URL, or at the Redis of the `up` that owns the home. Throws `redis-away`. */
 export async function openApp(config: Config, listeners: Listeners = {}): Promise<App> {
-  const url = config.redisUrl ?? (await embeddedRedisUrl(config.home));
+  const url = await redisUrlOf(config);
   await using stack = new AsyncDisposableStack();
   const workshop = stack.use(await openWorkshop(config));
   const state = stack.use(openState(url, listeners.notice));
@@ -130,16 +130,6 @@ function resolved(options: JsonObject): JsonObject {
 
 function resolvePlan(plan: WaveMachine): WaveMachine {
   return { ...plan, from: resolved(plan.from), to: resolved(plan.to) };
-}
-
-async function embeddedRedisUrl(home: string): Promise<string> {
-  const note = await readUpNote(home);
-  if (note !== null) return note.redisUrl;
-  throw new LandfallError({
-    code: 'redis-away',
-    message: `No \`landfall up\` owns ${home}, so there is no Redis to ask. Start one with \`landfall up\`, or set REDIS_URL.`,
-    retryable: true,
-  });
 }
 
 function unknownAdapter(role: string, kind: string, known: string[]): LandfallError {

@@ -1,12 +1,12 @@
 /** Follows a run until it comes to rest or the operator detaches: redrawn lines, plain lines or NDJSON. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { App } from '../app.ts';
 import { EXIT_FAILED, EXIT_LANDED, EXIT_PARTIAL } from '../domain/errors.ts';
 import type { StoredEvent } from '../domain/events.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import { findRun } from '../operations/find-run.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
+import type { View } from '../view.ts';
 import type { CommandContext } from './command-context.ts';
 import { openLiveScreen } from './live-screen.ts';
 import { describeEvent, describeLine, machineLine, type RunSnapshot } from './run-view.ts';
@@ -24,13 +24,13 @@ const WORKER_CHECK_MS = 10_000;
 
 /** Gives the run at rest, or null when the operator detached. */
 export async function followRun(
-  app: App,
+  view: View,
   { terminal, interrupted }: CommandContext,
   options: FollowOptions,
 ): Promise<RunRecord | null> {
   const screen = openScreen(terminal, options);
-  const watch = watchRun({ app, run: options.run });
-  const workers = createWorkerWatch(app, (line) => screen.say(line));
+  const watch = watchRun({ view, run: options.run });
+  const workers = createWorkerWatch(view, (line) => screen.say(line));
   // While Redis is away a look hangs; Ctrl-C must work then too.
   const detached = new Promise<null>((resolve) => {
     if (interrupted.aborted) resolve(null);
@@ -67,7 +67,7 @@ export function exitStatusOfRun(run: RunRecord): number {
 type RunLook = RunSnapshot & { run: RunRecord; events: readonly StoredEvent[] };
 
 /** Each look reads only what changed since the last one: events name the machines whose records are read again. */
-function watchRun({ app: { state }, run: id }: { app: App; run: string }): { look(): Promise<RunLook> } {
+function watchRun({ view: { state }, run: id }: { view: View; run: string }): { look(): Promise<RunLook> } {
   const records = new Map<string, MachineRecord>();
   let lastEvent = '0';
   return {
@@ -136,7 +136,7 @@ function openPlainScreen(terminal: Terminal): Screen {
 }
 
 /** Says once when nobody serves the run. */
-function createWorkerWatch({ state }: App, say: (line: string) => void): { check(): Promise<void> } {
+function createWorkerWatch({ state }: View, say: (line: string) => void): { check(): Promise<void> } {
   const isDue = every(WORKER_CHECK_MS);
   isDue();
   let isMissed = false;

@@ -5,7 +5,7 @@
  */
 import { access } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type App, openApp } from '../app.ts';
+import type { App } from '../app.ts';
 import type { Config } from '../config.ts';
 import { asLandfallError } from '../domain/errors.ts';
 import { homeFiles, lockHome, readUpNote } from '../home.ts';
@@ -46,6 +46,7 @@ export async function hasRecords({ home, redisUrl }: Config): Promise<boolean> {
 }
 
 async function openRestingHome({ terminal }: CommandContext, config: Config): Promise<App> {
+  const { openApp } = await import('../app.ts');
   await using stack = new AsyncDisposableStack();
   stack.use(await lockHome(config.home));
   const { redis } = homeFiles(config.home);

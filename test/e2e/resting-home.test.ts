@@ -64,6 +64,15 @@ describe('without a live `up`', () => {
     expect(await ground.landfall(['down'])).toMatchObject({ status: 0 });
   });
 
+  test('a run whose wave file was edited says that it keeps the old one', async () => {
+    const wave = await ground.writeWave({ name: 'web', machines: [machine.wave], proof: { deadline: '9m' } });
+    const told = await ground.landfall(['run', wave, '--detach']);
+    expect(told.stderr).toMatch(/wave file has changed since run web-.* keeps the old one\. `--again`/);
+    const same = await ground.writeWave({ name: 'web', machines: [machine.wave] });
+    expect((await ground.landfall(['run', same, '--detach'])).stderr).not.toMatch(/has changed/);
+    expect(await ground.landfall(['down'])).toMatchObject({ status: 0 });
+  });
+
   test('a machine of an unarchived run is refused, and so is a retry of nothing; no process is left', async () => {
     const first = await ground.writeWave({
       name: 'first',
@@ -71,7 +80,8 @@ describe('without a live `up`', () => {
       limits: { machines: 1 },
     });
     const run = await started(await ground.landfall(['run', first, '--detach', '--json']));
-    expect(await ground.landfall(['down'])).toMatchObject({ status: 0 });
+    const down = await ground.landfall(['down']);
+    expect(down.stdout).toMatch(/1 machine was on the move: it goes on .*`landfall up`/);
     expect(await processesOf(ground.home)).toEqual([]);
 
     const second = await ground.writeWave({ name: 'second', machines: [{ ...machine.wave, name: 'again' }] });

@@ -176,6 +176,19 @@ describe('a retry', () => {
   });
 });
 
+describe('a conductor', () => {
+  test('tells what it committed, and nothing that others did', async () => {
+    const run = await begin(['a']);
+    const told: string[] = [];
+    const telling = createConductor({ state, queues, onEvent: (event) => void told.push(event.type) });
+    const machines = await findMachines(state, run, undefined);
+    await cancelMachines({ run, machines, reason: null }, { state, conductor: telling });
+    expect(told).toEqual(['machine']);
+    await retry(run);
+    expect(told).toEqual(['machine']);
+  });
+});
+
 describe('a wave whose runs are archived', () => {
   test('names them, so that one can be asked for', async () => {
     const run = await begin(['a']);

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { openWorkshop } from '../../app.ts';
 import { EXIT_FAILED } from '../../domain/errors.ts';
 import { readUpNote } from '../../home.ts';
 import { examineHost } from '../../operations/doctor.ts';
 import type { CommandContext } from '../command-context.ts';
 import { findingLines } from '../findings.ts';
+import { openWorkshopFor } from '../open-app.ts';
 import { planFile } from './plan.ts';
 
 export function addDoctor(program: Command, context: CommandContext): void {
@@ -16,7 +16,7 @@ export function addDoctor(program: Command, context: CommandContext): void {
     .action(async (file: string | undefined, options: { json?: boolean }) => {
       const { terminal, interrupted } = context;
       const config = context.config();
-      await using workshop = await openWorkshop(config);
+      await using workshop = await openWorkshopFor(context);
       const redisUrl = config.redisUrl ?? (await readUpNote(config.home))?.redisUrl ?? null;
       const findings = await examineHost({ ...workshop, redisUrl, signal: interrupted });
       if (file !== undefined) findings.push(...(await planFile(workshop, file, interrupted)).findings);

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
-import { type App, openWorkshop } from '../../app.ts';
+import type { App } from '../../app.ts';
 import { asLandfallError, LandfallError } from '../../domain/errors.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
 import type { Wave } from '../../domain/wave.ts';
@@ -11,7 +11,7 @@ import { startRun } from '../../operations/start-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ensureUp } from '../ensure-up.ts';
 import { followToEnd } from '../follow-to-end.ts';
-import { openAppFor } from '../open-app.ts';
+import { openViewFor, openWorkshopFor } from '../open-app.ts';
 import { hasRecords, openRecords } from '../open-records.ts';
 import { planLoadedWave } from './plan.ts';
 
@@ -41,8 +41,8 @@ async function runWave(context: CommandContext, file: string, options: RunOption
     else terminal.out(run.id);
     return;
   }
-  await using app = await openAppFor(context);
-  await followToEnd(app, context, { run: run.id, json: options.json === true });
+  await using view = await openViewFor(context);
+  await followToEnd(view, context, { run: run.id, json: options.json === true });
 }
 
 /** The wave's run, or a new one, with nobody started yet: what is refused leaves an earlier run as it is, and no process. */
@@ -51,7 +51,7 @@ async function findOrStart(
   file: string,
   isAgain: boolean,
 ): Promise<{ run: RunRecord; wave: Wave }> {
-  await using workshop = await openWorkshop(context.config());
+  await using workshop = await openWorkshopFor(context);
   const wave = await workshop.loadWave(file);
   const earlier = await findEarlier(context, wave.name);
   if (earlier !== null && !isAgain) return { run: earlier, wave };

@@ -1,13 +1,11 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
-import { openApp } from '../../app.ts';
 import type { Config } from '../../config.ts';
 import { digestEnvironment } from '../../environment-digest.ts';
 import { homeFiles, lockHome, writeUpNote } from '../../home.ts';
 import { createLog, type Log } from '../../log.ts';
 import { pingRedis } from '../../state/redis.ts';
 import { startRedisServer } from '../../state/redis-server.ts';
-import { DEFAULT_POOLS, startWorkers } from '../../workers.ts';
 import type { CommandContext } from '../command-context.ts';
 import { logEvent } from '../log-events.ts';
 
@@ -28,6 +26,8 @@ async function up(context: CommandContext, { pools, json }: UpOptions): Promise<
   const { interrupted, terminal } = context;
   const config = context.config();
   const log = createLog(config.logLevel, terminal.isInteractive && json !== true);
+  const { openApp } = await import('../../app.ts');
+  const { DEFAULT_POOLS, startWorkers } = await import('../../workers.ts');
   await using stack = new AsyncDisposableStack();
   stack.use(await lockHome(config.home));
   const redisUrl = await openRedisFor(config, { stack, log });
