@@ -3,14 +3,13 @@ import { spawn } from 'node:child_process';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
-import { listEnvReferences } from '../domain/env-reference.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Wave } from '../domain/wave.ts';
-import { listDifferences } from '../environment-digest.ts';
 import { homeFiles, readUpNote } from '../home.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import { closeRedis, openRedis, pingRedis } from '../state/redis.ts';
 import type { CommandContext } from './command-context.ts';
+import { findOtherEnvironment } from './other-environment.ts';
 
 const START_TIMEOUT_MS = 30_000;
 
@@ -19,8 +18,8 @@ export async function ensureUp(context: CommandContext, wave: Wave): Promise<voi
   const { terminal, interrupted: signal } = context;
   const config = context.config();
   if (await isServed(config)) {
-    const warning = await otherEnvironment(config, wave);
-    if (warning !== null) terminal.remark(warning);
+    const difference = await findOtherEnvironment(config, wave);
+    if (difference !== null) terminal.remark(`${difference.message}. ${difference.remedy}`);
     return;
   }
   const { log } = homeFiles(config.home);
@@ -48,17 +47,6 @@ async function isServed({ home, redisUrl }: Config): Promise<boolean> {
   } finally {
     closeRedis(redis);
   }
-}
-
-/** Workers keep the environment that they were started with; names are told, values never. */
-async function otherEnvironment({ home, redisUrl }: Config, wave: Wave): Promise<string | null> {
-  const note = await readUpNote(home);
-  if (note === null || (redisUrl !== null && note.redisUrl !== redisUrl)) return null;
-  const { source, target, machines } = wave;
-  const options = [source.options, target.options, ...machines.flatMap(({ from, to }) => [from, to])];
-  const different = listDifferences(note.environment, process.env, listEnvReferences(options));
-  if (different.length === 0) return null;
-  return `The \`landfall up\` of ${home} was started with other values of ${different.join(', ')} than this shell has, and its workers use those. To use the new ones: \`landfall down\`, then this command again.`;
 }
 
 /** Gives a function that says whether it has ended already. */

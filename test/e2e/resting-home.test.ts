@@ -51,6 +51,8 @@ describe('without a live `up`', () => {
     expect(told).toMatchObject({ status: 0 });
     expect(told.stderr).toMatch(/started with other values of AWS_SECRET_ACCESS_KEY .*`landfall down`/);
     expect(told.stderr).not.toContain('quite-another');
+    const doctor = await ground.landfall(['doctor'], { AWS_SESSION_TOKEN: 'quite-another' });
+    expect(doctor.stdout).toMatch(/warn workers: .*other values of AWS_SESSION_TOKEN/);
     const same = await ground.landfall(['run', wave, '--detach']);
     expect(same.stderr).not.toMatch(/other values/);
   });
@@ -82,7 +84,8 @@ describe('without a live `up`', () => {
     const run = await started(await ground.landfall(['run', first, '--detach', '--json']));
     const down = await ground.landfall(['down']);
     expect(down.stdout).toMatch(/1 machine was on the move: it goes on .*`landfall up`/);
-    expect(await processesOf(ground.home)).toEqual([]);
+    // The kernel ends the children of a process that has just gone.
+    await expect.poll(() => processesOf(ground.home), { timeout: 2_000 }).toEqual([]);
 
     const second = await ground.writeWave({ name: 'second', machines: [{ ...machine.wave, name: 'again' }] });
     const busy = await ground.landfall(['run', second, '--json']);

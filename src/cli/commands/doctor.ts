@@ -5,6 +5,7 @@ import { examineHost } from '../../operations/doctor.ts';
 import type { CommandContext } from '../command-context.ts';
 import { findingLines } from '../findings.ts';
 import { openWorkshopFor } from '../open-app.ts';
+import { findOtherEnvironment } from '../other-environment.ts';
 import { planFile } from './plan.ts';
 
 export function addDoctor(program: Command, context: CommandContext): void {
@@ -19,7 +20,16 @@ export function addDoctor(program: Command, context: CommandContext): void {
       await using workshop = await openWorkshopFor(context);
       const redisUrl = config.redisUrl ?? (await readUpNote(config.home))?.redisUrl ?? null;
       const findings = await examineHost({ ...workshop, redisUrl, signal: interrupted });
-      if (file !== undefined) findings.push(...(await planFile(workshop, file, interrupted)).findings);
+      const plan = file === undefined ? null : await planFile(workshop, file, interrupted);
+      const difference = await findOtherEnvironment(config, plan?.wave ?? null);
+      if (difference !== null)
+        findings.push({
+          level: 'warn',
+          subject: 'workers',
+          message: difference.message,
+          remedy: 'To use the new ones: `landfall down`, then start it again.',
+        });
+      findings.push(...(plan?.findings ?? []));
       if (options.json === true) terminal.json(findings);
       else for (const line of findingLines(findings)) terminal.out(line);
       if (findings.some((finding) => finding.level === 'fail')) context.exitWith(EXIT_FAILED);

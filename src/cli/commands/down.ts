@@ -7,6 +7,7 @@ import { openState } from '../../state/state.ts';
 import type { CommandContext } from '../command-context.ts';
 
 const STOP_TIMEOUT_MS = 20_000;
+const LAST_MOMENT_MS = 3_000;
 
 export function addDown(program: Command, context: CommandContext): void {
   program
@@ -35,6 +36,10 @@ async function down({ terminal, ...context }: CommandContext, json: boolean): Pr
     }
     await sleep(100, undefined, { signal: context.interrupted });
   }
+  // It gave the home up a moment before it is gone itself; a dead process that nobody collects must not hold us.
+  const goneBy = performance.now() + LAST_MOMENT_MS;
+  while (isAlive(note.pid) && performance.now() < goneBy)
+    await sleep(20, undefined, { signal: context.interrupted });
   if (json) return terminal.json({ home, ended: note.pid, onTheMove });
   terminal.out(`Ended process ${note.pid}.`);
   if (onTheMove === null || onTheMove === 0) return;
@@ -55,6 +60,15 @@ async function countOnTheMove(redisUrl: string): Promise<number | null> {
   await using state = openState(redisUrl);
   const counts = await Promise.all((await state.runs.unarchived()).map((id) => state.machines.counts(id)));
   return counts.reduce((sum, { waiting, moving }) => sum + waiting + moving, 0);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function endProcess(pid: number): void {

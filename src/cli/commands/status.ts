@@ -64,7 +64,10 @@ async function showRun(
   const head = ['MACHINE', 'STATUS', ...STEP_STAGES.map((stage) => stage.toUpperCase()), ''];
   for (const line of formatTable([head, ...rows])) terminal.out(line);
   for (const { machine, error } of machines) {
-    if (error !== null) terminal.out(`\n✖ ${machine.name}: ${error.message}`);
+    if (error === null) continue;
+    const [first = '', ...more] = error.message.split('\n');
+    const rest = more.length === 0 ? '' : ` (more: \`landfall logs ${run.id} ${machine.name}\`)`;
+    terminal.out(`✖ ${machine.name}: ${first}${rest}`);
   }
 }
 
@@ -76,7 +79,7 @@ function describeCounts(counts: MachineCounts): string {
   return shown.map((status) => `${counts[status]} ${status}`).join(', ');
 }
 
-/** Errors are told whole below the table. */
+/** Errors are told below the table. */
 function shortNote({ status, note }: MachineLine): string {
   if (status !== 'moving') return status === 'landed' ? note : '';
   return note.length > LONGEST_NOTE ? `${note.slice(0, LONGEST_NOTE - 1)}…` : note;
