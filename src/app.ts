@@ -6,12 +6,12 @@ import type { Config } from './config.ts';
 import type { AdapterEnvironment } from './domain/adapter.ts';
 import { resolveEnvReferences } from './domain/env-reference.ts';
 import { LandfallError } from './domain/errors.ts';
+import type { RunEvent } from './domain/events.ts';
 import type { JsonObject } from './domain/json.ts';
 import type { Machine } from './domain/machine.ts';
 import type { Evidence, Source, Target } from './domain/ports.ts';
 import type { Wave, WaveMachine } from './domain/wave.ts';
 import { openEvidence } from './evidence/evidence.ts';
-import { readUpNote } from './home.ts';
 import { inspectPath } from './images/inspect-appliance.ts';
 import { makeScratchFolder } from './processes/scratch-folder.ts';
 import type { RunStep } from './queue/attempt.ts';
@@ -21,6 +21,7 @@ import { runStep } from './stages/run-step.ts';
 import { spoolSource } from './stages/spool.ts';
 import type { ConnectionNotice } from './state/redis.ts';
 import { openState, type State } from './state/state.ts';
+import { redisUrlOf } from './view.ts';
 import { loadWave } from './workflow/load-wave.ts';
 
 /** What needs no Redis: reading waves, opening adapters, evidence. */
@@ -57,14 +58,21 @@ export async function openWorkshop(config: Config): Promise<Workshop> {
   };
 }
 
+export type Listeners = {
+  /** Redis went away or came back. */
+  notice?: ConnectionNotice;
+  /** Something that this process decided was committed. */
+  onEvent?: (event: RunEvent) => void;
+};
+
 /** Opens state and queues at REDIS_URL, or at the Redis of the `up` that owns the home. Throws `redis-away`. */
-export async function openApp(config: Config, notice?: ConnectionNotice): Promise<App> {
-  const url = config.redisUrl ?? (await embeddedRedisUrl(config.home));
+export async function openApp(config: Config, listeners: Listeners = {}): Promise<App> {
+  const url = await redisUrlOf(config);
   await using stack = new AsyncDisposableStack();
   const workshop = stack.use(await openWorkshop(config));
-  const state = stack.use(openState(url, notice));
+  const state = stack.use(openState(url, listeners.notice));
   const queues = stack.use(openQueues(url));
-  const conductor = createConductor({ state, queues });
+  const conductor = createConductor({ state, queues, onEvent: listeners.onEvent });
   const owned = stack.move();
   return {
     ...workshop,
@@ -127,16 +135,6 @@ function resolved(options: JsonObject): JsonObject {
 
 function resolvePlan(plan: WaveMachine): WaveMachine {
   return { ...plan, from: resolved(plan.from), to: resolved(plan.to) };
-}
-
-async function embeddedRedisUrl(home: string): Promise<string> {
-  const note = await readUpNote(home);
-  if (note !== null) return note.redisUrl;
-  throw new LandfallError({
-    code: 'redis-away',
-    message: `No \`landfall up\` owns ${home}, so there is no Redis to ask. Start one with \`landfall up\`, or set REDIS_URL.`,
-    retryable: true,
-  });
 }
 
 function unknownAdapter(role: string, kind: string, known: string[]): LandfallError {

@@ -7,11 +7,21 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { z } from 'zod';
 import { LandfallError } from './domain/errors.ts';
+import { type EnvironmentDigest, environmentDigestSchema } from './environment-digest.ts';
 import { childEnvironment, tryTool } from './processes/child.ts';
 
-export type UpNote = { pid: number; redisUrl: string };
+export type UpNote = {
+  pid: number;
+  redisUrl: string;
+  /** Of the environment that its workers have. */
+  environment: EnvironmentDigest;
+};
 
-const upNoteSchema = z.object({ pid: z.number().int().positive(), redisUrl: z.string() });
+const upNoteSchema = z.object({
+  pid: z.number().int().positive(),
+  redisUrl: z.string(),
+  environment: environmentDigestSchema,
+});
 
 export const homeFiles = (home: string) => ({
   lock: join(home, 'up.lock'),
@@ -22,14 +32,16 @@ export const homeFiles = (home: string) => ({
 
 /** flock(1) ends with this status when another process holds the lock. */
 const LOCK_TAKEN = 75;
+/** Whoever asks `isHomeLocked` holds the lock for an instant, a command that looks at a resting home for a second or two. */
+const LOCK_WAIT_SECONDS = 5;
 
 /** Takes the home for this process until disposed. Throws `conflict` when a live `up` owns it. */
 export async function lockHome(home: string): Promise<AsyncDisposable> {
   await mkdir(home, { recursive: true });
+  if ((await readUpNote(home)) !== null) throw await homeTaken(home);
   const { lock } = homeFiles(home);
   // The holder lives as long as our end of its standard input: also a SIGKILL of this process frees the lock.
-  // It waits a moment, because whoever asks `isHomeLocked` holds the lock for an instant.
-  const wait = ['-w', '1', '-E', String(LOCK_TAKEN)];
+  const wait = ['-w', String(LOCK_WAIT_SECONDS), '-E', String(LOCK_TAKEN)];
   const holder = execa('flock', [...wait, lock, 'sh', '-c', 'echo locked; exec cat'], {
     stdin: 'pipe',
     reject: false,

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { digestEnvironment } from '../src/environment-digest.ts';
 import { homeFiles, isHomeLocked, lockHome, readUpNote, writeUpNote } from '../src/home.ts';
 
 let home: string;
@@ -17,8 +18,9 @@ afterEach(async () => {
 describe('a home', () => {
   test('has one owner at a time, and the refusal names it', async () => {
     {
+      const written = { pid: 4711, redisUrl: 'unix:/x', environment: digestEnvironment({}) };
       await using lock = await lockHome(home);
-      await using note = await writeUpNote(home, { pid: 4711, redisUrl: 'unix:/x' });
+      await using note = await writeUpNote(home, written);
       void lock;
       void note;
       expect(await isHomeLocked(home)).toBe(true);
@@ -26,7 +28,7 @@ describe('a home', () => {
         code: 'conflict',
         message: expect.stringContaining('process 4711'),
       });
-      expect(await readUpNote(home)).toEqual({ pid: 4711, redisUrl: 'unix:/x' });
+      expect(await readUpNote(home)).toEqual(written);
     }
     expect(await isHomeLocked(home)).toBe(false);
     expect(await readUpNote(home)).toBeNull();
@@ -36,7 +38,7 @@ describe('a home', () => {
     const program = `
       const { lockHome, writeUpNote } = await import(${JSON.stringify(new URL('../src/home.ts', import.meta.url).href)});
       await lockHome(${JSON.stringify(home)});
-      await writeUpNote(${JSON.stringify(home)}, { pid: process.pid, redisUrl: 'unix:/gone' });
+      await writeUpNote(${JSON.stringify(home)}, { pid: process.pid, redisUrl: 'unix:/gone', environment: { salt: '', variables: {} } });
       console.log('locked');
       setInterval(() => {}, 1000);
     `;

@@ -54,16 +54,16 @@ export type NbdClientOptions = {
 };
 
 /**
- * Measured on two cores, reading 2 GiB from qemu-nbd over a unix socket (raw, cached; medians of 7, nbdcopy to null: 2.17 GB/s):
- * two connections, each with 4 requests of 512 KiB in flight 2.35 GB/s, with 8 of them 2.21, with 8 of 256 KiB 2.13; one
- * connection with 8 of 512 KiB 2.11; two with 4 of 1 MiB 1.4. All but the last are within the noise of the machine.
+ * Measured on two cores, 2 GiB from qemu-nbd over a unix socket (raw, cached; medians of 7; nbdcopy to null 2.17 GB/s):
+ * two connections, each with 4 requests of 512 KiB in flight 2.35 GB/s, with 8 of them 2.21, with 8 of 256 KiB 2.13;
+ * one connection with 8 of 512 KiB 2.11; two with 4 of 1 MiB 1.4. All but the last are within the noise.
  */
 export const NBD_CONNECTIONS = 2;
 /** Also the size of a block of the digest tree: one block, one request. */
 export const NBD_REQUEST_BYTES = 512 * 1024;
 /**
- * On each connection. 2 × 8 × 512 KiB = 8 MiB on the way at most: at a round trip of 50 ms, as over a VPN, that is 160 MB/s, more
- * than one host of vSphere gives; half of the 16 requests that qemu-nbd works on at once.
+ * On each connection. 2 × 8 × 512 KiB = 8 MiB on the way at most: at a round trip of 50 ms, as over a VPN, that is
+ * 160 MB/s; half of the 16 requests of one client that qemu-nbd works on at once.
  */
 export const NBD_REQUESTS_IN_FLIGHT = 8;
 /** Storage that spins up or fails over answers within 20 s; NFS clients and iSCSI give up after 30 s or later. */

@@ -1,4 +1,6 @@
-/** One connection to an NBD server: negotiates, sends requests, and hands each reply to the request that it answers. */
+/**
+ * One connection to an NBD server: negotiates, sends requests, and hands each reply to the request that it answers.
+ */
 import type { LandfallError } from '../domain/errors.ts';
 import {
   brokeProtocol,
@@ -39,6 +41,8 @@ export type NbdRequest = {
   /** No reply will come. */
   abandon(reason: unknown): void;
 };
+
+const GOODBYE = { command: 'disconnect', cookie: 0, offsetBytes: 0, lengthBytes: 0 } as const;
 
 /**
  * connecting ──► negotiating (─► securing ─► negotiating) ──► open ──► ended, which can follow each. It ends when the
@@ -88,7 +92,7 @@ export class NbdConnection implements AsyncDisposable {
     void this.#socket.closed.then((cause) => this.#end(this.#lost(cause)));
     this.#stalls = watchForStalls({
       timeoutMs,
-      isAwaiting: () => this.#state !== 'open' || this.#inFlight.size > 0,
+      isAwaiting: () => this.#inFlight.size > 0 || (this.#state !== 'open' && this.#state !== 'ended'),
       onStall: () => this.#end(serverSilent(uri.text, { timeoutMs, doing: this.#awaited() })),
     });
     this.#stalls.heard();
@@ -116,8 +120,7 @@ export class NbdConnection implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     // "SHOULD wait until there are no inflight requests": nobody wants their answers any more, so it is cut instead.
     const isPolite = this.#state === 'open' && this.#inFlight.size === 0;
-    if (isPolite)
-      this.#socket.send(encodeRequest({ command: 'disconnect', cookie: 0, offsetBytes: 0, lengthBytes: 0 }));
+    if (isPolite) this.#socket.send(encodeRequest(GOODBYE));
     const closed = isPolite ? this.#socket.end() : this.#socket.closed;
     this.#end(clientClosed(this.#uri.text), { isPolite });
     await closed;

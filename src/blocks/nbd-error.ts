@@ -1,4 +1,7 @@
-/** What can go wrong with an NBD server, in the operator's terms. `uri` names the server and the export; it holds no secrets. */
+/**
+ * What can go wrong with an NBD server, in the operator's terms. `uri` names the server and the export; it holds no
+ * secrets.
+ */
 import { LandfallError } from '../domain/errors.ts';
 import type { NbdViolation } from './nbd-protocol.ts';
 import type { ReplyFailure, Span } from './nbd-replies.ts';

@@ -12,7 +12,10 @@ export type Handshake = {
   fail(reason: unknown): void;
 };
 
-/** "The client MUST NOT send any option until it has received a final reply": so one reply, 16 KiB at most, is on the way. */
+/**
+ * "The client MUST NOT send any option until it has received a final reply": so one reply, 16 KiB at most, is on the
+ * way.
+ */
 const MAX_HELD_BYTES = 1024 * 1024;
 
 type Waiter = PromiseWithResolvers<Buffer> & { lengthBytes: number };

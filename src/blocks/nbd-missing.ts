@@ -1,4 +1,6 @@
-/** What of a request has not been answered yet. A server may answer in any order, but each byte once, and all of them. */
+/**
+ * What of a request has not been answered yet. A server may answer in any order, but each byte once, and all of them.
+ */
 import { NbdViolation } from './nbd-protocol.ts';
 import type { Span } from './nbd-replies.ts';
 
@@ -9,8 +11,8 @@ export type Missing = {
 };
 
 /**
- * Pieces that one reply may leave open at a time. Servers cut at sectors or clusters: the largest request has 512 sectors
- * and leaves 256 open where each second one comes first. More is a server that wants to keep us busy.
+ * Pieces that one reply may leave open at a time. Servers cut at sectors or clusters: the largest request has 1024
+ * sectors and leaves 512 open where each second one comes first. More is a server that wants to keep us busy.
  */
 const MAX_PIECES = 1024;
 

@@ -59,7 +59,7 @@ export type NbdExport = {
   contexts: ReadonlyMap<number, string>;
 };
 
-/** Without a word from the server the default minimum is 1 byte; sectors are what all can read: "a minimum block size of 2^9". */
+/** Where the server says nothing: "a client desiring maximum interoperability SHOULD" keep to sectors. */
 const DEFAULT_BLOCK_SIZES: BlockSizes = { minBlockBytes: 512, maxPayloadBytes: DEFAULT_MAX_PAYLOAD_BYTES };
 /** Replies to options are a few words; descriptions and names may have 4096 bytes each. */
 const MAX_REPLY_BYTES = 4 * MAX_STRING_BYTES;

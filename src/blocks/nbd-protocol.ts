@@ -51,7 +51,9 @@ const CAN_MULTI_CONN = 1 << 8;
 const INFO_EXPORT = 0;
 const INFO_BLOCK_SIZE = 3;
 
-/** What a server did that the protocol forbids. The connection is of no more use: where its replies begin is unknown. */
+/**
+ * What a server did that the protocol forbids. The connection is of no more use: where its replies begin is unknown.
+ */
 export class NbdViolation extends Error {
   override readonly name = 'NbdViolation';
 }

@@ -1,11 +1,16 @@
-/** Shares the connections to one server out among jobs: first come, first served, each request to the least busy one. */
+/**
+ * Shares the connections to one server out among jobs: first come, first served, each request to the least busy one.
+ */
 import type { NbdConnection, NbdRequest } from './nbd-connection.ts';
 import type { NbdExport } from './nbd-negotiation.ts';
 
 /** What a caller wants, as one or several requests. */
 export type NbdJob<T> = {
   done: Promise<T>;
-  /** The next request, for the connection over which the export was opened so; null when all were given out, or the job is over. */
+  /**
+   * The next request, for the connection over which the export was opened so; null when all were given out, or the job
+   * is over.
+   */
   next(opened: NbdExport): NbdRequest | null;
   /** Rejects `done`; replies that still come are dropped. */
   cancel(reason: unknown): void;

@@ -1,4 +1,5 @@
 /** Takes in the reply to a read: bytes go straight to where the caller wants them, in whatever order they come. */
+import { createFailureLog } from './nbd-failure-log.ts';
 import { createMissing } from './nbd-missing.ts';
 import { NbdViolation } from './nbd-protocol.ts';
 import type { ReplyFailure, ReplyReceiver, Span } from './nbd-replies.ts';
@@ -23,7 +24,7 @@ export function createReadReply(read: {
 }): ReadReply {
   const { asked, isStructured, destination } = read;
   const missing = createMissing(asked);
-  let failure: ReplyFailure | null = null;
+  const failures = createFailureLog(asked);
   return {
     simpleData: isStructured ? null : asked,
     expectData: (span) => missing.take(span),
@@ -40,26 +41,16 @@ export function createReadReply(read: {
       throw new NbdViolation('it answered a read with block status');
     },
     status: () => undefined,
-    fail: (said) => {
-      checkPlace(said, asked);
-      failure ??= said;
-    },
+    fail: failures.add,
     finish: () => {
-      if (failure === null && !missing.isEmpty) {
+      if (failures.first === null && !missing.isEmpty) {
         throw new NbdViolation(
           `it ended the reply to a read of ${asked.lengthBytes} bytes at offset ${asked.offsetBytes} with bytes missing`,
         );
       }
-      return failure;
+      return failures.first;
     },
   };
-}
-
-/** "…at a given offset, which MUST lie within the original offset and length of the request." */
-export function checkPlace({ offsetBytes }: ReplyFailure, asked: Span): void {
-  if (offsetBytes === null) return;
-  if (offsetBytes >= asked.offsetBytes && offsetBytes < asked.offsetBytes + asked.lengthBytes) return;
-  throw new NbdViolation(`it reports an error at offset ${offsetBytes}, outside of what was asked`);
 }
 
 function place({ offsetBytes: start, into }: Destination, offsetBytes: number, bytes: Uint8Array): void {

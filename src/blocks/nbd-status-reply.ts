@@ -1,6 +1,6 @@
 /** Takes in the reply to a block status request: runs of one context, those of others are only checked. */
+import { createFailureLog } from './nbd-failure-log.ts';
 import { NbdViolation } from './nbd-protocol.ts';
-import { checkPlace } from './nbd-read-reply.ts';
 import type { ReplyFailure, ReplyReceiver, Span } from './nbd-replies.ts';
 
 /** `base:allocation`: bit 0 hole, bit 1 reads as zeros. `qemu:dirty-bitmap:…`: bit 0 dirty. */
@@ -12,8 +12,8 @@ export type StatusReply = ReplyReceiver & {
 };
 
 /**
- * Runs kept of one reply: at most 65 536 × about 40 bytes, 2.5 MiB. A reply may say less than was asked, so what is beyond is
- * dropped; the caller goes on from there. qemu sends up to 131 072, nbdkit up to 1 048 576.
+ * Runs kept of one reply: at most 65 536 × about 40 bytes, 2.5 MiB. A reply may say less than was asked, so what is
+ * beyond is dropped; the caller goes on from there. qemu sends up to 131 072, nbdkit up to 1 048 576.
  */
 const MAX_RUNS = 2 ** 16;
 const DESCRIPTOR_BYTES = 8;
@@ -23,14 +23,16 @@ export function createStatusReply(request: {
   /** Within `asked`, which is wider where the server takes only whole blocks. */
   wanted: Span;
   context: string;
-  /** All that were agreed on, by the ids of the connection: "exactly one status chunk per negotiated metadata context". */
+  /**
+   * All that were agreed on, by the ids of the connection: "exactly one status chunk per negotiated metadata context".
+   */
   contexts: ReadonlyMap<number, string>;
 }): StatusReply {
   const { asked, wanted, context, contexts } = request;
   const awaited = new Set(contexts.keys());
   const runs: StatusRun[] = [];
   let isWanted = false;
-  let failure: ReplyFailure | null = null;
+  const failures = createFailureLog(asked);
   const noData = (): never => {
     throw new NbdViolation('it answered a block status request with data');
   };
@@ -56,12 +58,9 @@ export function createStatusReply(request: {
         }
       }
     },
-    fail: (said) => {
-      checkPlace(said, asked);
-      failure ??= said;
-    },
+    fail: failures.add,
     finish: () => {
-      if (failure !== null) return failure;
+      if (failures.first !== null) return failures.first;
       if (awaited.size > 0) throw new NbdViolation('it ended a block status reply with a context missing');
       const clipped = clipRuns(runs, asked.offsetBytes, wanted);
       if (clipped.length === 0) throw new NbdViolation('it gives status for none of the bytes asked about');
@@ -70,7 +69,9 @@ export function createStatusReply(request: {
   };
 }
 
-/** The part of the runs, which begin at `startBytes`, that lies within the span: servers may say more than was asked. */
+/**
+ * The part of the runs, which begin at `startBytes`, that lies within the span: servers may say more than was asked.
+ */
 function clipRuns(runs: readonly StatusRun[], startBytes: number, span: Span): StatusRun[] {
   const endBytes = span.offsetBytes + span.lengthBytes;
   const clipped: StatusRun[] = [];

@@ -1,21 +1,27 @@
-/** `run` needs workers. Without a live `up` it starts one detached, in a session of its own, and says so. */
+/** `run` and `retry` need workers. Without a live `up` they start one detached, in a session of its own, and say so. */
 import { spawn } from 'node:child_process';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { LandfallError } from '../domain/errors.ts';
+import type { Wave } from '../domain/wave.ts';
 import { homeFiles, readUpNote } from '../home.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import { closeRedis, openRedis, pingRedis } from '../state/redis.ts';
+import type { CommandContext } from './command-context.ts';
+import { findOtherEnvironment } from './other-environment.ts';
 
 const START_TIMEOUT_MS = 30_000;
 
-export async function ensureUp(
-  config: Config,
-  say: (line: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  if (await isServed(config)) return;
+/** Says so when a live one has other credentials, or other variables that the wave names, than this command. */
+export async function ensureUp(context: CommandContext, wave: Wave): Promise<void> {
+  const { terminal, interrupted: signal } = context;
+  const config = context.config();
+  if (await isServed(config)) {
+    const difference = await findOtherEnvironment(config, wave);
+    if (difference !== null) terminal.remark(`${difference.message}. ${difference.remedy}`);
+    return;
+  }
   const { log } = homeFiles(config.home);
   const hasEnded = await startDetached(config, log);
   const deadline = performance.now() + START_TIMEOUT_MS;
@@ -24,7 +30,7 @@ export async function ensureUp(
     if (hasEnded() || performance.now() > deadline) throw await notStarted(log);
     await sleep(100, undefined, { signal });
   }
-  say(
+  terminal.remark(
     `No \`landfall up\` was running: started one in the background (log: ${log}; end it with \`landfall down\`).`,
   );
 }

@@ -1,20 +1,22 @@
 /** What `run` and `watch` share: follow, show the proofs of what landed and why the rest did not, set the exit status. */
-import type { App } from '../app.ts';
+
+import type { MachineRecord } from '../domain/machine-record.ts';
 import { findRun } from '../operations/find-run.ts';
+import type { View } from '../view.ts';
 import type { CommandContext } from './command-context.ts';
 import { showProofs } from './commands/proof.ts';
 import { EXIT_DETACHED, exitStatusOfRun, followRun } from './follow.ts';
 
 export async function followToEnd(
-  app: App,
+  view: View,
   context: CommandContext,
   options: { run: string; json: boolean },
 ): Promise<void> {
   const { terminal } = context;
-  const before = await findRun(app.state, options.run);
+  const before = await findRun(view.state, options.run);
   // An ended run has nothing to follow; NDJSON still gives its history.
   const isOver = before.status !== 'running' && !options.json;
-  const run = isOver ? before : await followRun(app, context, options);
+  const run = isOver ? before : await followRun(view, context, options);
   if (run === null) {
     terminal.remark(`Detached. The run goes on: \`landfall watch ${options.run}\` follows it again.`);
     context.exitWith(EXIT_DETACHED);
@@ -26,9 +28,20 @@ export async function followToEnd(
     terminal.json({ type: 'end', run: run.id, status: run.status, exitStatus: status });
     return;
   }
-  await showProofs(app, terminal, { run, json: false });
-  const machines = await app.state.machines.all(run.id, run.machines);
+  await showProofs(view, terminal, { run, json: false });
+  const machines = await view.state.machines.all(run.id, run.machines);
   const failed = machines.filter((record) => record.status === 'failed');
-  for (const { machine, error } of failed) terminal.out(`✖ ${machine.name}: ${error?.message ?? 'failed'}`);
+  for (const record of failed) terminal.out(`✖ ${isOver ? describeFailure(record) : nameFailure(record)}`);
   if (failed.length > 0) terminal.out(`\nWhen the cause is mended: \`landfall retry ${run.id} --failed\``);
+}
+
+function describeFailure({ machine, error }: MachineRecord): string {
+  return `${machine.name}: ${error?.message ?? 'failed'}`;
+}
+
+/** Whoever followed has read why. */
+function nameFailure({ run, machine, error, steps }: MachineRecord): string {
+  const step = Object.values(steps).find(({ state }) => state === 'failed');
+  const where = step === undefined ? '' : ` at ${step.stage}`;
+  return `${machine.name} failed${where} (${error?.code ?? 'internal'}); why: \`landfall logs ${run} ${machine.name}\``;
 }

@@ -1,15 +1,15 @@
 /** Follows a run until it comes to rest or the operator detaches: redrawn lines, plain lines or NDJSON. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLogUpdate } from 'log-update';
-import type { App } from '../app.ts';
 import { EXIT_FAILED, EXIT_LANDED, EXIT_PARTIAL } from '../domain/errors.ts';
 import type { StoredEvent } from '../domain/events.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import { findRun } from '../operations/find-run.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
+import type { View } from '../view.ts';
 import type { CommandContext } from './command-context.ts';
-import { describeEvent, describeLine, machineLine, type RunSnapshot, renderMachine } from './run-view.ts';
+import { openLiveScreen } from './live-screen.ts';
+import { describeEvent, describeLine, machineLine, type RunSnapshot } from './run-view.ts';
 import type { Terminal } from './terminal.ts';
 
 export type FollowOptions = { run: string; json: boolean };
@@ -24,13 +24,13 @@ const WORKER_CHECK_MS = 10_000;
 
 /** Gives the run at rest, or null when the operator detached. */
 export async function followRun(
-  app: App,
+  view: View,
   { terminal, interrupted }: CommandContext,
   options: FollowOptions,
 ): Promise<RunRecord | null> {
   const screen = openScreen(terminal, options);
-  const watch = watchRun({ app, run: options.run });
-  const workers = createWorkerWatch(app, (line) => screen.say(line));
+  const watch = watchRun({ view, run: options.run });
+  const workers = createWorkerWatch(view, (line) => screen.say(line));
   // While Redis is away a look hangs; Ctrl-C must work then too.
   const detached = new Promise<null>((resolve) => {
     if (interrupted.aborted) resolve(null);
@@ -67,7 +67,7 @@ export function exitStatusOfRun(run: RunRecord): number {
 type RunLook = RunSnapshot & { run: RunRecord; events: readonly StoredEvent[] };
 
 /** Each look reads only what changed since the last one: events name the machines whose records are read again. */
-function watchRun({ app: { state }, run: id }: { app: App; run: string }): { look(): Promise<RunLook> } {
+function watchRun({ view: { state }, run: id }: { view: View; run: string }): { look(): Promise<RunLook> } {
   const records = new Map<string, MachineRecord>();
   let lastEvent = '0';
   return {
@@ -86,7 +86,7 @@ function watchRun({ app: { state }, run: id }: { app: App; run: string }): { loo
   };
 }
 
-type Screen = {
+export type Screen = {
   say(line: string): void;
   event(event: StoredEvent): void;
   show(snapshot: RunSnapshot): void;
@@ -95,7 +95,7 @@ type Screen = {
 
 function openScreen(terminal: Terminal, { json }: FollowOptions): Screen {
   if (json) return openJsonScreen(terminal);
-  return terminal.isInteractive ? openLiveScreen(terminal.columns) : openPlainScreen(terminal);
+  return terminal.isInteractive ? openLiveScreen(terminal) : openPlainScreen(terminal);
 }
 
 function openJsonScreen(terminal: Terminal): Screen {
@@ -111,40 +111,6 @@ function openJsonScreen(terminal: Terminal): Screen {
     },
     end() {},
   };
-}
-
-/** One redrawn line per machine; above it only what an operator must not miss. */
-function openLiveScreen(columns: number): Screen {
-  const live = createLogUpdate(process.stdout);
-  return {
-    say: (line) => live.persist(line),
-    event(event) {
-      const line = isRoutine(event) ? null : describeEvent(event);
-      if (line !== null) live.persist(line);
-    },
-    show(snapshot) {
-      const width = Math.max(...snapshot.machines.map((record) => record.machine.name.length));
-      const lines = snapshot.machines.map((record) =>
-        cut(renderMachine(machineLine(record, snapshot), width), columns),
-      );
-      live(lines.join('\n'));
-    },
-    end: () => live.done(),
-  };
-}
-
-/** What the machine's own line shows anyway. */
-function isRoutine(event: StoredEvent): boolean {
-  switch (event.type) {
-    case 'log':
-      return event.level === 'info';
-    case 'step':
-    case 'machine':
-      return event.error === null;
-    case 'run':
-    case 'operator':
-      return false;
-  }
 }
 
 function openPlainScreen(terminal: Terminal): Screen {
@@ -170,7 +136,7 @@ function openPlainScreen(terminal: Terminal): Screen {
 }
 
 /** Says once when nobody serves the run. */
-function createWorkerWatch({ state }: App, say: (line: string) => void): { check(): Promise<void> } {
+function createWorkerWatch({ state }: View, say: (line: string) => void): { check(): Promise<void> } {
   const isDue = every(WORKER_CHECK_MS);
   isDue();
   let isMissed = false;
@@ -192,20 +158,4 @@ function every(periodMs: number): () => boolean {
     last = performance.now();
     return true;
   };
-}
-
-/** A line that wraps would break the redrawing. Colour codes take no columns. */
-function cut(line: string, columns: number): string {
-  let width = 0;
-  let out = '';
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with ESC
-  for (const part of line.split(/(\u001b\[\d+m)/)) {
-    if (part.startsWith('\u001b')) {
-      out += part;
-      continue;
-    }
-    out += part.slice(0, Math.max(0, columns - width));
-    width += part.length;
-  }
-  return out;
 }

@@ -2,7 +2,7 @@
 import type { App } from '../app.ts';
 import { EXIT_FAILED } from '../domain/errors.ts';
 import type { RunRecord } from '../domain/run-record.ts';
-import type { DiscardDeps, Removal } from '../operations/discard.ts';
+import type { DiscardDeps, Leftover, Removal } from '../operations/discard.ts';
 import type { CommandContext } from './command-context.ts';
 
 export function discardDeps(app: App, run: RunRecord, signal: AbortSignal): DiscardDeps {
@@ -15,12 +15,17 @@ export function showRemovals(context: CommandContext, removals: readonly Removal
   const { terminal } = context;
   const failed = removals.filter((removal) => removal.outcome === 'failed');
   if (json) terminal.json(removals);
-  else if (removals.length === 0) terminal.out('Nothing was left.');
+  else if (removals.length === 0) terminal.out('Nothing is left.');
   else for (const removal of removals) terminal.out(describe(removal));
   if (failed.length > 0) context.exitWith(EXIT_FAILED);
 }
 
-function describe({ machine, kind, detail, outcome, message }: Removal): string {
-  const what = `${machine ?? 'the run'} ${kind} ${detail}`;
-  return outcome === 'removed' ? `✔ removed  ${what}` : `✖ kept     ${what}: ${message}`;
+/** The same words for what would be removed, what was, and what could not be. */
+export function nameLeftover({ machine, kind, id }: Leftover): string {
+  return `${machine ?? 'the run'}: ${kind}${id === null ? ' (its id was never written down)' : ` ${id}`}`;
+}
+
+function describe(removal: Removal): string {
+  const what = nameLeftover(removal);
+  return removal.outcome === 'removed' ? `✔ removed  ${what}` : `✖ kept     ${what}: ${removal.message}`;
 }

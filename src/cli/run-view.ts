@@ -62,15 +62,18 @@ export function renderMachine(line: MachineLine, nameWidth: number): string {
   const stage = line.stage.padEnd(9);
   if (line.status !== 'moving')
     return `${sign(line.status)} ${name}  ${paintStatus(line.status, stage)} ${line.note}`.trimEnd();
+  // Nobody knows how far it is (the cloud imports, a guest boots): the room is the note's.
+  if (line.totalBytes === 0) {
+    const spent = formatDuration(line.elapsedMs).padStart(7);
+    return `${sign(line.status)} ${name}  ${stage} ${spent}${line.note === '' ? '' : `  ${pc.dim(line.note)}`}`;
+  }
   const rate = line.bytesPerSecond > 0 ? formatRate(line.bytesPerSecond) : '';
   const time = line.etaMs === null ? formatDuration(line.elapsedMs) : `ETA ${formatDuration(line.etaMs)}`;
   const note = line.note === '' ? '' : `  ${pc.dim(line.note)}`;
   return `${sign(line.status)} ${name}  ${stage} ${bar(line)} ${rate.padStart(9)} ${time.padStart(9)}${note}`;
 }
 
-/** Empty where nobody knows how far a step is: the cloud imports, a guest boots. */
 function bar({ doneBytes, totalBytes }: MachineLine): string {
-  if (totalBytes === 0) return ' '.repeat(BAR_WIDTH + 5);
   const fraction = Math.min(1, doneBytes / totalBytes);
   const filled = Math.round(fraction * BAR_WIDTH);
   const percent = `${String(Math.floor(fraction * 100)).padStart(3)}%`;
@@ -92,13 +95,14 @@ export function describeLine(line: MachineLine): string {
 }
 
 /** One line for a log; null for events that the machine lines show anyway. */
-export function describeEvent(event: StoredEvent): string | null {
-  const at = formatTime(event.at);
+export function describeEvent(event: StoredEvent, now: number = Date.now()): string | null {
+  const at = formatTime(event.at, now);
   switch (event.type) {
     case 'run':
       return `${at} run ${event.run} ${event.status}`;
     case 'machine':
-      return `${at} ${event.machine} ${event.status}${event.error === null ? '' : `: ${event.error.message}`}`;
+      // Its step, just above, has said why.
+      return `${at} ${event.machine} ${event.status}${event.error === null ? '' : ` (${event.error.code})`}`;
     case 'step':
       if (event.state === 'offered') return null;
       return `${at} ${event.machine} ${event.step} ${describeStep(event)}`;

@@ -15,6 +15,7 @@ import { removeStaging } from '../stages/staging.ts';
 import type { Lease } from '../state/lease.ts';
 import type { State } from '../state/state.ts';
 import { holdMachine, holdSteps } from './hold-machine.ts';
+import { listMade } from './made-things.ts';
 import { recordAction } from './operator.ts';
 
 export type DiscardDeps = {
@@ -28,7 +29,8 @@ export type DiscardDeps = {
   signal: AbortSignal;
 };
 
-export type Leftover = { machine: string | null; kind: string; detail: string };
+/** One thing at the target, in the words of `findTagged`. */
+export type Leftover = { machine: string | null; kind: string; id: string | null };
 export type Removal = Leftover & { outcome: 'removed' | 'failed'; message: string | null };
 
 /** Takes back all that these machines made. Throws `conflict` while one of them moves or is worked on. */
@@ -55,8 +57,9 @@ export async function cleanUpRun(run: RunRecord, deps: DiscardDeps): Promise<Rem
   const debris = machines.filter(({ status }) => isDebris(status));
   const removals = await discardMachines({ run, machines: debris, reason: 'cleanup' }, deps);
   for (const thing of await findLeftovers(run, deps)) {
-    const removal = { machine: thing.machine, kind: thing.kind, detail: thing.id };
-    removals.push(await attempt(removal, () => deps.target.removeTagged(thing, run.id, deps.signal)));
+    const remove = (): Promise<void> => deps.target.removeTagged(thing, run.id, deps.signal);
+    const { machine, kind, id } = thing;
+    removals.push(outcomeOf({ machine, kind, id }, await failureOf(remove)));
   }
   return removals;
 }
@@ -73,11 +76,12 @@ async function discardMachine(
   if (record === null || !isAtRest(record.status)) throw onTheMove(run, [machine]);
   await using steps = await holdSteps(state, record, signal);
   void steps;
+  // Who did it comes before what it does, as the events are read.
+  await recordAction(state, { run, machine, action: 'discard', reason });
   const removals = await removeAll(record, { ...deps, lease });
   if (removals.every((removal) => removal.outcome === 'removed')) {
     await conductor.change({ run, machine }, (current, _view, now) => markDiscarded(current, now), lease);
     await state.progress.clear(run, machine);
-    await recordAction(state, { run, machine, action: 'discard', reason });
   }
   return removals;
 }
@@ -99,25 +103,32 @@ async function removeAll(record: MachineRecord, deps: DiscardDeps & { lease: Lea
   const entries = await context.ledger.entries();
   // Newest first: an instance before its image, an image before its snapshots.
   for (const entry of entries.filter(({ state: settled }) => settled !== 'discarded').reverse()) {
-    const removal = { machine, kind: entry.thing, detail: JSON.stringify(entry.ref ?? {}) };
     const remove = async (): Promise<void> => {
       await target.discard(entry, context);
       await context.ledger.settle(entry, 'discarded');
     };
-    removals.push(await attempt(removal, remove));
+    const failure = await failureOf(remove);
+    const made = listMade(entry);
+    const told = failure !== null && made.length === 0 ? [{ kind: entry.thing, id: null }] : made;
+    removals.push(...told.map((thing) => outcomeOf({ machine, ...thing }, failure)));
   }
   await source.release({ from: resolve(record.plan).from, machine: record.machine }, context);
   await removeStaging({ stagingFolder, record });
   return removals;
 }
 
-async function attempt(leftover: Leftover, remove: () => Promise<void>): Promise<Removal> {
+/** null: it succeeded. */
+async function failureOf(remove: () => Promise<void>): Promise<string | null> {
   try {
     await remove();
-    return { ...leftover, outcome: 'removed', message: null };
+    return null;
   } catch (error) {
-    return { ...leftover, outcome: 'failed', message: saveError(error).message };
+    return saveError(error).message;
   }
+}
+
+function outcomeOf(leftover: Leftover, failure: string | null): Removal {
+  return { ...leftover, outcome: failure === null ? 'removed' : 'failed', message: failure };
 }
 
 function isDebris(status: MachineRecord['status']): boolean {

@@ -48,7 +48,7 @@ const TOOLS: readonly Tool[] = [
     command: 'redis-server',
     args: ['--version'],
     needed: false,
-    purpose: 'the embedded Redis',
+    purpose: 'is the embedded Redis of `landfall up`, unless REDIS_URL is set',
     package: 'redis-server',
   },
   {
@@ -87,15 +87,21 @@ function examineNode(): Finding {
 async function examineTool(tool: Tool, signal: AbortSignal): Promise<Finding> {
   try {
     const { stdout } = await runTool({ command: tool.command, args: tool.args, signal, timeoutMs: 10_000 });
-    return { level: 'ok', subject: tool.command, message: stdout.split('\n')[0] ?? '', remedy: null };
+    const message = `version ${versionIn(stdout)}; ${tool.purpose}`;
+    return { level: 'ok', subject: tool.command, message, remedy: null };
   } catch {
     return {
       level: tool.needed ? 'fail' : 'warn',
       subject: tool.command,
-      message: `not found; it ${tool.purpose}`,
+      message: `not found; ${tool.purpose}`,
       remedy: `apt-get install ${tool.package}`,
     };
   }
+}
+
+/** Tools say it in a line of their own making: `Redis server v=7.0.15 sha=00000000:0 malloc=…`. */
+function versionIn(said: string): string {
+  return /\d+(\.\d+)+/.exec(said)?.[0] ?? 'unknown';
 }
 
 async function examineRedis({ redisUrl, config }: Host): Promise<Finding[]> {
@@ -104,7 +110,7 @@ async function examineRedis({ redisUrl, config }: Host): Promise<Finding[]> {
       {
         level: 'warn',
         subject: 'redis',
-        message: `no REDIS_URL, and no \`landfall up\` owns ${config.home}`,
+        message: `none is running: no REDIS_URL, and no \`landfall up\` owns ${config.home}`,
         remedy:
           'Nothing to do for one host: `landfall run` starts an embedded one. Several hosts need one Redis: set REDIS_URL.',
       },

@@ -4,14 +4,21 @@ import type { MachineRecord } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import type { State } from '../state/state.ts';
 
+const MOST_NAMED = 5;
+/** More archived runs are not looked through for a wave's name. */
+const MOST_READ = 200;
+
 /** Throws `not-found`. */
 export async function findRun(state: State, idOrWave: string): Promise<RunRecord> {
   const run = (await state.runs.get(idOrWave)) ?? (await findRunOfWave(state, idOrWave));
   if (run !== null) return run;
-  const known = (await state.runs.list()).slice(0, 5);
+  const known = (await state.runs.list()).slice(0, MOST_READ);
+  const read = await Promise.all(known.map((id) => state.runs.get(id)));
+  const archived = read.flatMap((each) => (each?.wave.name === idOrWave ? [each] : []));
+  if (archived.length > 0) throw onlyArchived(idOrWave, archived.slice(0, MOST_NAMED));
   throw new LandfallError({
     code: 'not-found',
-    message: `There is no run ${idOrWave}. ${known.length === 0 ? 'Nothing was run yet: start with `landfall run WAVE`.' : `The newest runs: ${known.join(', ')}.`}`,
+    message: `There is no run ${idOrWave}. ${known.length === 0 ? 'Nothing was run yet: start with `landfall run WAVE`.' : `The newest runs: ${known.slice(0, MOST_NAMED).join(', ')}.`}`,
   });
 }
 
@@ -34,4 +41,18 @@ export async function findMachines(
 export async function findRunOfWave(state: State, wave: string): Promise<RunRecord | null> {
   const id = await state.runs.ofWave(wave);
   return id === null ? null : state.runs.get(id);
+}
+
+function onlyArchived(wave: string, runs: readonly RunRecord[]): LandfallError {
+  const named = runs.map(({ id, status, endedAt }) => `${id} (${status}, ended ${describeTime(endedAt)})`);
+  return new LandfallError({
+    code: 'not-found',
+    message: `Wave ${wave} has no current run; archived: ${named.join(', ')}. Name one by its id.`,
+  });
+}
+
+function describeTime(at: number | null): string {
+  return at === null
+    ? 'at an unknown time'
+    : `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }

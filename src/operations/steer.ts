@@ -1,7 +1,7 @@
 /** What operators do to machines of a run: retry and cancel. Idempotent; workers elsewhere hear of it. */
 import { LandfallError } from '../domain/errors.ts';
 import { cancelMachine, retryMachine } from '../domain/machine-changes.ts';
-import type { MachineRecord } from '../domain/machine-record.ts';
+import { isAtRest, type MachineRecord } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import type { Conductor, MachineRef } from '../queue/conductor.ts';
 import type { State } from '../state/state.ts';
@@ -21,10 +21,8 @@ export async function retryMachines(
   if (of.run.archivedAt !== null) throw archived(of.run);
   const changed: string[] = [];
   for (const { machine } of of.machines) {
-    const at = { run: of.run.id, machine: machine.name };
-    if (!(await retryOne(at, deps))) continue;
-    changed.push(machine.name);
-    await recordAction(deps.state, { ...at, action: 'retry', reason: of.reason });
+    const at = { run: of.run.id, machine: machine.name, reason: of.reason };
+    if (await retryOne(at, deps)) changed.push(machine.name);
   }
   return changed;
 }
@@ -38,19 +36,26 @@ export async function cancelMachines(
     (a, b) => Number(b.status === 'waiting') - Number(a.status === 'waiting'),
   );
   const changed: string[] = [];
-  for (const { machine } of machines) {
+  for (const { machine, status } of machines) {
+    if (isAtRest(status)) continue;
     const at = { run: of.run.id, machine: machine.name };
-    if ((await deps.conductor.change(at, (record, _view, now) => cancelMachine(record, now))) === null)
-      continue;
-    changed.push(machine.name);
     await recordAction(deps.state, { ...at, action: 'cancel', reason: of.reason });
+    if ((await deps.conductor.change(at, (record, _view, now) => cancelMachine(record, now))) !== null)
+      changed.push(machine.name);
   }
   return changed;
 }
 
-async function retryOne({ run, machine }: MachineRef, { state, conductor }: SteerDeps): Promise<boolean> {
+async function retryOne(
+  { run, machine, reason }: MachineRef & { reason: string | null },
+  { state, conductor }: SteerDeps,
+): Promise<boolean> {
   // Nobody may discard it meanwhile.
   await using lease = await holdMachine(state, { run, machine });
+  const record = await state.machines.get(run, machine);
+  if (record === null || retryMachine(record) === null) return false;
+  // Who did it comes before what it does, as the events are read.
+  await recordAction(state, { run, machine, action: 'retry', reason });
   if ((await conductor.change({ run, machine }, retryMachine, lease)) === null) return false;
   await state.progress.clear(run, machine);
   return true;

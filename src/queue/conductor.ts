@@ -6,7 +6,7 @@
 import { type Advance, advanceMachine } from '../domain/advance-machine.ts';
 import { advanceWave, type WaveView } from '../domain/advance-wave.ts';
 import { LandfallError } from '../domain/errors.ts';
-import { eventsBetween } from '../domain/events.ts';
+import { eventsBetween, type RunEvent } from '../domain/events.ts';
 import { startMachine } from '../domain/machine-changes.ts';
 import { isAtRest, type MachineRecord } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
@@ -36,7 +36,14 @@ export type Conductor = {
 /** A few processes at most write to one record at a time; more conflicts than this mean a defect. */
 const MAX_CONFLICTS = 100;
 
-export function createConductor({ state, queues }: { state: State; queues: Queues }): Conductor {
+export type ConductorOptions = {
+  state: State;
+  queues: Queues;
+  /** Told of each event that this conductor committed. */
+  onEvent?: ((event: RunEvent) => void) | undefined;
+};
+
+export function createConductor({ state, queues, onEvent = () => {} }: ConductorOptions): Conductor {
   const readRun = async (id: string): Promise<RunRecord> => {
     const run = await state.runs.get(id);
     if (run !== null) return run;
@@ -76,6 +83,7 @@ export function createConductor({ state, queues }: { state: State; queues: Queue
       if (reply.kind === 'full') return null;
       if (reply.kind === 'claimed') throw machineBusy(of, reply.by);
       if (reply.kind === 'conflict') continue;
+      events.forEach(onEvent);
       await offer(of, after, now);
       return { before, after, isChanged: true };
     }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LandfallError } from '../domain/errors.ts';
-import { type RunningTool, startTool } from '../processes/child.ts';
+import { type RunningTool, startTool, type ToolResult } from '../processes/child.ts';
 import { pingRedis, type RedisUrl } from './redis.ts';
 
 export type RedisServer = AsyncDisposable & { url: RedisUrl; pid: () => number };
@@ -27,11 +27,9 @@ export async function startRedisServer(options: {
 
   const supervise = async (): Promise<void> => {
     while (!isEnding) {
-      const { exitCode, stdout } = await server.exited;
+      const ended = await server.exited;
       if (isEnding) return;
-      options.log(
-        `redis-server ended (status ${exitCode}): ${stdout.split('\n').at(-1) ?? ''}; starting it again`,
-      );
+      options.log(`${describeEnd(ended)}; starting it again`);
       await sleep(RESTART_DELAY_MS);
       if (!isEnding) server = await spawnServer({ folder: options.folder, socket });
     }
@@ -70,6 +68,14 @@ async function makeSocketFolder(dataFolder: string): Promise<string> {
     code: 'conflict',
     message: `Redis cannot have its socket in ${folder}: it is not a folder that only this user can enter. Remove it, or set TMPDIR to another folder.`,
   });
+}
+
+/** A killed one has no last words; what its log ends with then is about something else. */
+function describeEnd({ exitCode, endedBy, stdout }: ToolResult): string {
+  if (endedBy !== null)
+    return `The embedded Redis was killed by ${endedBy} (by somebody, or by the kernel out of memory). What it held is on disk, but for the last second`;
+  const lastLine = stdout.trimEnd().split('\n').at(-1) ?? '';
+  return `The embedded Redis ended with status ${exitCode}: ${lastLine === '' ? 'it said nothing' : lastLine}`;
 }
 
 function spawnServer({ folder, socket }: { folder: string; socket: string }): Promise<RunningTool> {

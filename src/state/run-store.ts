@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { LandfallError } from '../domain/errors.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
-import type { RunRecord } from '../domain/run-record.ts';
+import type { RunRecord, RunStatus } from '../domain/run-record.ts';
 import { keys } from './keys.ts';
 
 export interface RunStore {
@@ -28,6 +28,20 @@ export function createRunStore(redis: Redis): RunStore {
   const get = async (id: string): Promise<RunRecord | null> => {
     const json = await redis.hget(keys.run(id), 'json');
     return json === null ? null : (JSON.parse(json) as RunRecord);
+  };
+  /** The holder's own name for the machine, and how its run stands. */
+  const describeHeld = async ([machine, identity, holder]: readonly [
+    string,
+    string,
+    string,
+  ]): Promise<Held> => {
+    const run = await get(holder);
+    const records = (run?.machines ?? []).map((name) => redis.hget(keys.machine(holder, name), 'json'));
+    const names = (await Promise.all(records)).flatMap((json) => {
+      const record = json === null ? null : (JSON.parse(json) as MachineRecord);
+      return record?.machine.identity === identity ? [record.machine.name] : [];
+    });
+    return { machine, holder, status: run?.status ?? 'running', knownAs: names[0] ?? machine };
   };
   return {
     get,
@@ -58,7 +72,9 @@ export function createRunStore(redis: Redis): RunStore {
         JSON.stringify(run),
         ...perMachine,
       )) as string[];
-      refuse(run, reply);
+      const [verdict, ...details] = reply;
+      if (verdict === 'wave') throw waveHasRun(run, details[0] ?? '');
+      if (verdict === 'busy') throw machinesBusy(run, await Promise.all(busyOf(details).map(describeHeld)));
     },
 
     ofWave: (name) => redis.hget(keys.waves, name),
@@ -106,7 +122,11 @@ if other then return {'wave', other} end
 local busy = {'busy'}
 for i = 5, #ARGV, 3 do
   local holder = redis.call('HGET', KEYS[4], ARGV[i + 1])
-  if holder then busy[#busy + 1] = ARGV[i]; busy[#busy + 1] = holder end
+  if holder then
+    busy[#busy + 1] = ARGV[i]
+    busy[#busy + 1] = ARGV[i + 1]
+    busy[#busy + 1] = holder
+  end
 end
 if #busy > 1 then return busy end
 redis.call('HSET', KEYS[1], 'version', 0, 'json', ARGV[4])
@@ -142,20 +162,39 @@ end
 return 1
 `;
 
-function refuse(run: RunRecord, [verdict, ...details]: string[]): void {
-  if (verdict === 'created') return;
-  if (verdict === 'wave') {
-    throw new LandfallError({
-      code: 'conflict',
-      message: `Wave ${run.wave.name} already has the run ${details[0]}. Follow it with \`landfall watch ${details[0]}\`, or start anew with --again.`,
-      context: { run: details[0] ?? '' },
-    });
-  }
-  const held: string[] = [];
-  for (let i = 0; i < details.length; i += 2) held.push(`${details[i]} (in run ${details[i + 1]})`);
-  throw new LandfallError({
+/** A machine that another unarchived run holds. */
+type Held = { machine: string; holder: string; status: RunStatus; knownAs: string };
+
+/** Of the flat reply: name, identity and holder of each busy machine. */
+function busyOf(details: readonly string[]): (readonly [string, string, string])[] {
+  const busy: (readonly [string, string, string])[] = [];
+  for (let i = 0; i < details.length; i += 3)
+    busy.push([details[i] ?? '', details[i + 1] ?? '', details[i + 2] ?? '']);
+  return busy;
+}
+
+function waveHasRun({ wave }: RunRecord, other: string): LandfallError {
+  return new LandfallError({
+    code: 'conflict',
+    message: `Wave ${wave.name} already has the run ${other}. Follow it with \`landfall watch ${other}\`, or start anew with --again.`,
+    context: { run: other },
+  });
+}
+
+function machinesBusy({ wave }: RunRecord, held: readonly Held[]): LandfallError {
+  const busy = held.map(({ machine, knownAs, holder, status }) => {
+    const held = knownAs === machine ? 'belongs to' : `is ${knownAs} of`;
+    return `${machine} ${held} run ${holder} (${status})`;
+  });
+  const holders = new Map(held.map(({ holder, status }) => [holder, status]));
+  const remedies = [...holders].map(([holder, status]) =>
+    status === 'running'
+      ? `Run ${holder} must end first (or \`landfall cancel ${holder}\`); then \`landfall archive ${holder}\` lets go of its machines.`
+      : `\`landfall archive ${holder}\` lets go of its machines.`,
+  );
+  return new LandfallError({
     code: 'machine-busy',
-    message: `Wave ${run.wave.name} was not started: ${held.join(', ')} already belong${held.length === 1 ? 's' : ''} to a live run. When that run has ended, \`landfall archive\` lets go of its machines; while it is running, cancel it first.`,
-    context: { machine: details[0] ?? '', run: details[1] ?? '' },
+    message: `Wave ${wave.name} was not started: ${busy.join(', ')}. ${remedies.join(' ')}`,
+    context: { machine: held[0]?.machine ?? '', run: held[0]?.holder ?? '' },
   });
 }

@@ -184,6 +184,14 @@ describe('a server that breaks the protocol', () => {
         }),
       ],
     ],
+    [
+      'reports errors without end',
+      'errors without end',
+      ({ cookie }) =>
+        Array.from({ length: 2000 }, () =>
+          chunk({ cookie, type: CHUNK.error, payload: errorPayload({ errorNumber: 5 }) }),
+        ),
+    ],
     ['sends noise', 'a reply begins with', () => [Buffer.alloc(100, 0x41)]],
   ];
 

@@ -66,6 +66,16 @@ describe('a machine’s line', () => {
     expect(stripVTControlCharacters(renderMachine(line, 7))).toMatch(/^▶ shop-db {2}export\s+0:12$/);
   });
 
+  test('leaves its room to the note where nobody knows how far a step is', () => {
+    const record = begun(movingRecord());
+    const note = 'waiting for 3 of 3 lines, 3 checks pending';
+    const step = progress('export/0', 0, { totalBytes: 0, bytesPerSecond: 0, note });
+    const line = machineLine(record, { machines: [record], progress: [step], now: NOW });
+    const text = stripVTControlCharacters(renderMachine(line, 8));
+    expect(text).toContain(note);
+    expect(text.length).toBeLessThanOrEqual(80);
+  });
+
   test('says why and when a step is tried again', () => {
     const record = movingRecord();
     const [job] = advanceMachine(record, VIEW, NOW).jobs;
@@ -138,5 +148,16 @@ describe('an event’s line', () => {
       },
       '03:04:05 m upload/0 warn: no checksums',
     ],
-  ])('%#', (event, line) => expect(describeEvent(event)).toBe(line));
+  ])('%#', (event, line) => expect(describeEvent(event, at.at + 1000)).toBe(line));
+
+  test('has its date where that is not today', () => {
+    const event: StoredEvent = { ...at, type: 'run', status: 'landed' };
+    expect(describeEvent(event, at.at + 24 * 3_600_000)).toBe('2026-01-02 03:04:05 run r landed');
+  });
+
+  test('of a failed machine leaves the reason to its step', () => {
+    const error = { code: 'import-failed', message: 'no kernel', retryable: false, context: {} } as const;
+    const event: StoredEvent = { ...at, type: 'machine', machine: 'm', status: 'failed', error };
+    expect(describeEvent(event, at.at)).toBe('03:04:05 m failed (import-failed)');
+  });
 });

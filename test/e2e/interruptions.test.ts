@@ -87,6 +87,7 @@ describe('an upload', () => {
   test('ends whole: the run lands, and `run` said that Redis was away and is back', async () => {
     const { exitCode, stderr } = await follower.exited;
     expect(exitCode, stderr).toBe(0);
+    expect(stderr).toMatch(/The `landfall up` of .* has ended\. Start it again: `landfall up`\./);
     expect(stderr).toMatch(/Redis is away .*; waiting for it\.[\s\S]*Redis is back; going on\./);
     const landed = await findLanded(ground, { run, machine: 'web01' });
     expect(await differences(ground, { landed, sources: machine.disks })).toEqual([]);

@@ -139,6 +139,26 @@ describe('a retry', () => {
     expect((await read('a')).status).toBe('cancelled');
   });
 
+  test('is told before what it does, with who did it; one that does nothing is not told', async () => {
+    const run = await begin(['a']);
+    await retry(run);
+    await cancel(run);
+    await retry(run);
+    const events = await Array.fromAsync(state.events.readAll('r1', '0'));
+    const told = events.map((event) => {
+      if (event.type === 'operator') return event.action;
+      return event.type === 'machine' ? event.status : null;
+    });
+    expect(told.filter((each) => each !== null)).toEqual([
+      'moving',
+      'cancel',
+      'cancelled',
+      'retry',
+      'waiting',
+      'moving',
+    ]);
+  });
+
   test('is not undone by a stop signal that comes late', async () => {
     const run = await begin(['a']);
     await cancel(run);
@@ -153,6 +173,33 @@ describe('a retry', () => {
     const end = await attemptStep({ state, conductor, runStep }, { job, signal: stop.signal });
     expect(end).toMatchObject({ kind: 'later' });
     expect((await read('a')).steps['export/0']).toMatchObject({ state: 'active', try: 2, failures: 0 });
+  });
+});
+
+describe('a conductor', () => {
+  test('tells what it committed, and nothing that others did', async () => {
+    const run = await begin(['a']);
+    const told: string[] = [];
+    const telling = createConductor({ state, queues, onEvent: (event) => void told.push(event.type) });
+    const machines = await findMachines(state, run, undefined);
+    await cancelMachines({ run, machines, reason: null }, { state, conductor: telling });
+    expect(told).toEqual(['machine']);
+    await retry(run);
+    expect(told).toEqual(['machine']);
+  });
+});
+
+describe('a wave whose runs are archived', () => {
+  test('names them, so that one can be asked for', async () => {
+    const run = await begin(['a']);
+    await cancel(run);
+    await archiveRun('r1', { state, queues });
+    await expect(findRun(state, 'w')).rejects.toMatchObject({
+      code: 'not-found',
+      message: expect.stringMatching(
+        /^Wave w has no current run; archived: r1 \(cancelled, ended .* UTC\)\./,
+      ),
+    });
   });
 });
 

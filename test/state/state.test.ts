@@ -59,10 +59,28 @@ describe('a run', () => {
     await createRun('r1', ['a', 'b']);
     await expect(createRun('r2', ['c', 'b'])).rejects.toMatchObject({
       code: 'machine-busy',
-      message: expect.stringMatching(/b \(in run r1\)/),
+      message: expect.stringMatching(/b belongs to run r1 \(running\)\..*`landfall archive r1`/),
     });
     expect(await state.runs.get('r2')).toBeNull();
     expect(await state.redis.hget(keys.claims, 'files:/estate/c')).toBeNull();
+  });
+
+  test('is refused by an ended run too, in both runs’ words and with the command that helps', async () => {
+    const [record] = await createRun('r1', ['a']);
+    const run = await state.runs.get('r1');
+    if (run === null || record === undefined) throw new Error('no run');
+    await state.runs.commit({ ...run, status: 'landed' });
+    const again = makeRun('r2', makeWave('other', ['renamed']));
+    const [other] = makeRecords(again);
+    if (other === undefined) throw new Error('no record');
+    const { identity } = record.machine;
+    const renamed = { ...other, machine: { ...other.machine, identity } };
+    await expect(state.runs.create(again, [renamed])).rejects.toMatchObject({
+      code: 'machine-busy',
+      message:
+        'Wave other was not started: renamed is a of run r1 (landed). `landfall archive r1` lets go of its machines.',
+      context: { machine: 'renamed', run: 'r1' },
+    });
   });
 
   test('is refused when its wave has an unarchived run', async () => {

@@ -142,16 +142,22 @@ export function asAwsError(call: AwsCall, error: unknown): LandfallError {
   });
 }
 
+const NEW_ENVIRONMENT =
+  'A worker keeps the variables that it was started with: after a change, `landfall down` and start it again.';
+
 function classify(
   { action, resource }: AwsCall,
   { awsCode, said, status }: { awsCode: string; said: string; status: number | null },
 ): Kind {
   if (awsCode === 'AbortError') return { code: 'cancelled', retryable: false, remedy: '' };
-  if (NO_IDENTITY.has(awsCode)) return denied('Check the AWS credentials of this worker: `landfall doctor`.');
-  if (NO_PROVIDER.has(awsCode))
-    return { ...denied('Check the AWS credentials of this worker: `landfall doctor`.'), retryable: true };
+  if (NO_IDENTITY.has(awsCode))
+    return denied(`Check the AWS credentials of this worker: \`landfall doctor\`. ${NEW_ENVIRONMENT}`);
+  if (NO_PROVIDER.has(awsCode)) {
+    const remedy = `Check the AWS credentials of this worker: \`landfall doctor\`. ${NEW_ENVIRONMENT}`;
+    return { ...denied(remedy), retryable: true };
+  }
   if (EXPIRED.has(awsCode))
-    return denied('Renew the AWS credentials of this worker, or set its clock right.');
+    return denied(`Renew the AWS credentials of this worker, or set its clock right. ${NEW_ENVIRONMENT}`);
   if (DENIED.has(awsCode)) return denied(`Grant ${action} on ${resource} to the identity of this worker.`);
   if (THROTTLED.has(awsCode)) return unavailable('AWS throttles requests; it is tried again later.');
   if (UNREACHABLE.has(awsCode)) return unavailable('Check the network and the endpoint.');

@@ -3,7 +3,7 @@ import { cleanUpRun, findLeftovers } from '../../operations/discard.ts';
 import { findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
-import { discardDeps, showRemovals } from '../removals.ts';
+import { discardDeps, nameLeftover, showRemovals } from '../removals.ts';
 
 type CleanupOptions = { dryRun?: boolean; json?: boolean };
 
@@ -29,6 +29,5 @@ async function cleanUp(context: CommandContext, idOrWave: string, options: Clean
   const leftovers = await findLeftovers(run, deps);
   if (options.json === true) return terminal.json(leftovers);
   if (leftovers.length === 0) terminal.out('Nothing is left.');
-  for (const { machine, kind, id, detail } of leftovers)
-    terminal.out(`${machine ?? 'the run'} ${kind} ${id} ${detail}`);
+  for (const thing of leftovers) terminal.out(`· would remove  ${nameLeftover(thing)} (${thing.detail})`);
 }

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
-import { openWorkshop } from '../../app.ts';
 import { EXIT_FAILED } from '../../domain/errors.ts';
 import { readUpNote } from '../../home.ts';
 import { examineHost } from '../../operations/doctor.ts';
 import type { CommandContext } from '../command-context.ts';
 import { findingLines } from '../findings.ts';
+import { openWorkshopFor } from '../open-app.ts';
+import { findOtherEnvironment } from '../other-environment.ts';
 import { planFile } from './plan.ts';
 
 export function addDoctor(program: Command, context: CommandContext): void {
@@ -16,10 +17,19 @@ export function addDoctor(program: Command, context: CommandContext): void {
     .action(async (file: string | undefined, options: { json?: boolean }) => {
       const { terminal, interrupted } = context;
       const config = context.config();
-      await using workshop = await openWorkshop(config);
+      await using workshop = await openWorkshopFor(context);
       const redisUrl = config.redisUrl ?? (await readUpNote(config.home))?.redisUrl ?? null;
       const findings = await examineHost({ ...workshop, redisUrl, signal: interrupted });
-      if (file !== undefined) findings.push(...(await planFile(workshop, file, interrupted)).findings);
+      const plan = file === undefined ? null : await planFile(workshop, file, interrupted);
+      const difference = await findOtherEnvironment(config, plan?.wave ?? null);
+      if (difference !== null)
+        findings.push({
+          level: 'warn',
+          subject: 'workers',
+          message: difference.message,
+          remedy: 'To use the new ones: `landfall down`, then start it again.',
+        });
+      findings.push(...(plan?.findings ?? []));
       if (options.json === true) terminal.json(findings);
       else for (const line of findingLines(findings)) terminal.out(line);
       if (findings.some((finding) => finding.level === 'fail')) context.exitWith(EXIT_FAILED);

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { openWorkshop } from '../../app.ts';
 import { formatBytes } from '../../domain/byte-size.ts';
 import type { Machine } from '../../domain/machine.ts';
 import type { CommandContext } from '../command-context.ts';
+import { openWorkshopFor } from '../open-app.ts';
 
 export function addInspect(program: Command, context: CommandContext): void {
   program
@@ -11,7 +11,7 @@ export function addInspect(program: Command, context: CommandContext): void {
     .description('show what Landfall understands of a disk image or an appliance')
     .option('--json', 'print one JSON document (an array where there are several machines)')
     .action(async (path: string, options: { json?: boolean }) => {
-      await using workshop = await openWorkshop(context.config());
+      await using workshop = await openWorkshopFor(context);
       const machines = await workshop.inspect(path, context.interrupted);
       const facts = machines.map(inspected);
       if (options.json === true) context.terminal.json(facts.length === 1 ? facts[0] : facts);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { findMachines, findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
-import { openAppFor } from '../open-app.ts';
+import { openViewFor } from '../open-app.ts';
 import { describeEvent } from '../run-view.ts';
 
 export function addLogs(program: Command, context: CommandContext): void {
@@ -13,10 +13,10 @@ export function addLogs(program: Command, context: CommandContext): void {
     .option('--json', 'print events as NDJSON')
     .action(async (idOrWave: string, machine: string, options: { json?: boolean }) => {
       const { terminal } = context;
-      await using app = await openAppFor(context);
-      const run = await findRun(app.state, idOrWave);
-      await findMachines(app.state, run, machine);
-      for await (const event of app.state.events.readAll(run.id, '0')) {
+      await using view = await openViewFor(context);
+      const run = await findRun(view.state, idOrWave);
+      await findMachines(view.state, run, machine);
+      for await (const event of view.state.events.readAll(run.id, '0')) {
         if (event.type === 'run' || event.machine !== machine) continue;
         const line = describeEvent(event);
         if (options.json === true) terminal.json(event);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { openWorkshop, type Workshop } from '../../app.ts';
+import type { Workshop } from '../../app.ts';
 import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_USAGE } from '../../domain/errors.ts';
 import type { Wave } from '../../domain/wave.ts';
@@ -7,6 +7,7 @@ import { type Plan, planWave } from '../../operations/plan.ts';
 import type { CommandContext } from '../command-context.ts';
 import { findingLines } from '../findings.ts';
 import { formatTable } from '../format.ts';
+import { openWorkshopFor } from '../open-app.ts';
 
 export function addPlan(program: Command, context: CommandContext): void {
   program
@@ -19,7 +20,7 @@ export function addPlan(program: Command, context: CommandContext): void {
 
 async function showPlan(context: CommandContext, file: string, json: boolean): Promise<void> {
   const { terminal } = context;
-  await using workshop = await openWorkshop(context.config());
+  await using workshop = await openWorkshopFor(context);
   const plan = await planFile(workshop, file, context.interrupted);
   const isRefused = plan.findings.some((finding) => finding.level === 'fail');
   if (json) {

@@ -1,14 +1,15 @@
 import type { Command } from 'commander';
-import type { App } from '../../app.ts';
 import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_FAILED, LandfallError } from '../../domain/errors.ts';
 import type { Proof } from '../../domain/landing.ts';
 import type { MachineRecord } from '../../domain/machine-record.ts';
+import type { Evidence } from '../../domain/ports.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
+import type { View } from '../../view.ts';
 import type { CommandContext } from '../command-context.ts';
 import { formatSpan } from '../format.ts';
-import { openAppFor } from '../open-app.ts';
+import { openViewFor } from '../open-app.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function addProof(program: Command, context: CommandContext): void {
@@ -19,53 +20,54 @@ export function addProof(program: Command, context: CommandContext): void {
     .description('show the evidence that landings work: console lines, screenshot, digests, times')
     .option('--json', 'print one JSON document')
     .action(async (idOrWave: string, machine: string | undefined, options: { json?: boolean }) => {
-      await using app = await openAppFor(context);
-      const run = await findRun(app.state, idOrWave);
-      const proven = await showProofs(app, context.terminal, { run, machine, json: options.json === true });
+      await using view = await openViewFor(context);
+      const run = await findRun(view.state, idOrWave);
+      const proven = await showProofs(view, context.terminal, { run, machine, json: options.json === true });
       if (proven === 0) context.exitWith(EXIT_FAILED);
     });
 }
 
 /** Gives how many machines have a proof. */
 export async function showProofs(
-  app: App,
+  view: View,
   terminal: Terminal,
   shown: { run: RunRecord; machine?: string | undefined; json: boolean },
 ): Promise<number> {
-  const records = await findMachines(app.state, shown.run, shown.machine);
-  const proofs = (await Promise.all(records.map((record) => readProof(app, record)))).filter(
+  const records = await findMachines(view.state, shown.run, shown.machine);
+  const evidence = await view.openEvidence();
+  const proofs = (await Promise.all(records.map((record) => readProof(evidence, record)))).filter(
     (proof) => proof !== null,
   );
-  if (shown.json) terminal.json(proofs.map((proof) => located(app, proof)));
+  if (shown.json) terminal.json(proofs.map((proof) => located(evidence, proof)));
   else if (proofs.length === 0) terminal.out(`No machine of ${shown.run.id} has a proof yet.`);
-  else for (const proof of proofs) for (const line of describeProof(app, proof)) terminal.out(line);
+  else for (const proof of proofs) for (const line of describeProof(evidence, proof)) terminal.out(line);
   return proofs.length;
 }
 
-async function readProof(app: App, record: MachineRecord): Promise<Proof | null> {
+async function readProof(evidence: Evidence, record: MachineRecord): Promise<Proof | null> {
   if (record.proof === null) return null;
-  const bytes = await app.evidence.get(record.proof);
+  const bytes = await evidence.get(record.proof);
   if (bytes === null) {
     throw new LandfallError({
       code: 'evidence-unavailable',
-      message: `The proof of ${record.machine.name} is not at ${app.evidence.locate(record.proof)}. Is LANDFALL_EVIDENCE the same here as for the workers?`,
+      message: `The proof of ${record.machine.name} is not at ${evidence.locate(record.proof)}. Is LANDFALL_EVIDENCE the same here as for the workers?`,
     });
   }
   return JSON.parse(new TextDecoder().decode(bytes)) as Proof;
 }
 
 /** With paths that can be opened from here. */
-function located(app: App, proof: Proof): Proof {
+function located(evidence: Evidence, proof: Proof): Proof {
   const { consoleFile, screenshotFile } = proof;
   return {
     ...proof,
-    consoleFile: app.evidence.locate(consoleFile),
-    screenshotFile: screenshotFile === null ? null : app.evidence.locate(screenshotFile),
+    consoleFile: evidence.locate(consoleFile),
+    screenshotFile: screenshotFile === null ? null : evidence.locate(screenshotFile),
   };
 }
 
-function describeProof(app: App, proof: Proof): string[] {
-  const { consoleFile, screenshotFile } = located(app, proof);
+function describeProof(evidence: Evidence, proof: Proof): string[] {
+  const { consoleFile, screenshotFile } = located(evidence, proof);
   return [
     '',
     `${proof.machine} boots as ${proof.landing.id} (proven ${new Date(proof.provenAt).toISOString()})`,

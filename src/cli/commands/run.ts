@@ -1,16 +1,18 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
-import { type App, openWorkshop } from '../../app.ts';
+import type { App } from '../../app.ts';
 import { asLandfallError, LandfallError } from '../../domain/errors.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
 import type { Wave } from '../../domain/wave.ts';
 import { archiveRun } from '../../operations/archive-run.ts';
 import { findRunOfWave } from '../../operations/find-run.ts';
-import { refuseFailedPlan } from '../../operations/plan.ts';
+import { type Plan, refuseFailedPlan } from '../../operations/plan.ts';
 import { startRun } from '../../operations/start-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ensureUp } from '../ensure-up.ts';
 import { followToEnd } from '../follow-to-end.ts';
-import { openAppFor } from '../open-app.ts';
+import { openViewFor, openWorkshopFor } from '../open-app.ts';
+import { hasRecords, openRecords } from '../open-records.ts';
 import { planLoadedWave } from './plan.ts';
 
 type RunOptions = { detach?: boolean; again?: boolean; json?: boolean };
@@ -29,43 +31,50 @@ export function addRun(program: Command, context: CommandContext): void {
 }
 
 async function runWave(context: CommandContext, file: string, options: RunOptions): Promise<void> {
-  const { terminal, interrupted } = context;
-  const remark = (line: string): void => terminal.remark(line);
-  // The file is read before anything is started: a mistake in it must cost nothing.
-  const wave = await readWave(context, file);
-  await ensureUp(context.config(), remark, interrupted);
-  await using app = await openAppFor(context);
-  const earlier = await findRunOfWave(app.state, wave.name);
-  const isNew = earlier === null || options.again === true;
-  const run = isNew ? await startAnew(app, { wave, earlier, signal: interrupted }) : earlier;
-  remark(describeStart(run));
+  const { terminal } = context;
+  const { run, wave } = await findOrStart(context, file, options.again === true);
+  terminal.remark(describeStart(run));
+  if (hasChanged(run.wave, wave)) terminal.remark(describeChange(run));
+  await ensureUp(context, run.wave);
   if (options.detach === true) {
     if (options.json === true) terminal.json({ run: run.id, status: run.status });
     else terminal.out(run.id);
     return;
   }
-  await followToEnd(app, context, { run: run.id, json: options.json === true });
+  await using view = await openViewFor(context);
+  await followToEnd(view, context, { run: run.id, json: options.json === true });
 }
 
-async function readWave(context: CommandContext, file: string): Promise<Wave> {
-  await using workshop = await openWorkshop(context.config());
-  return await workshop.loadWave(file);
-}
-
-/** Plans first: what is refused leaves an earlier run as it is. */
-async function startAnew(
-  app: App,
-  { wave, earlier, signal }: { wave: Wave; earlier: RunRecord | null; signal: AbortSignal },
-): Promise<RunRecord> {
+/** The wave's run, or a new one, with nobody started yet: what is refused leaves an earlier run as it is, and no process. */
+async function findOrStart(
+  context: CommandContext,
+  file: string,
+  isAgain: boolean,
+): Promise<{ run: RunRecord; wave: Wave }> {
+  await using workshop = await openWorkshopFor(context);
+  const wave = await workshop.loadWave(file);
+  const earlier = await findEarlier(context, wave.name);
+  if (earlier !== null && !isAgain) return { run: earlier, wave };
   if (earlier?.status === 'running') throw stillRunning(wave, earlier);
-  const plan = await planLoadedWave(app, wave, signal);
+  const plan = await planLoadedWave(workshop, wave, context.interrupted);
   refuseFailedPlan(plan);
+  await using app = await openRecords(context);
   if (earlier !== null) await archiveRun(earlier.id, app);
+  return { run: await startOrJoin(app, plan), wave };
+}
+
+async function findEarlier(context: CommandContext, wave: string): Promise<RunRecord | null> {
+  if (!(await hasRecords(context.config()))) return null;
+  await using app = await openRecords(context);
+  return await findRunOfWave(app.state, wave);
+}
+
+async function startOrJoin(app: App, plan: Plan): Promise<RunRecord> {
   try {
     return await startRun(plan, app);
   } catch (error) {
     // Somebody else ran the same wave at the same moment: then theirs is the run.
-    const theirs = await findRunOfWave(app.state, wave.name);
+    const theirs = await findRunOfWave(app.state, plan.wave.name);
     if (theirs !== null && asLandfallError(error).code === 'conflict') return theirs;
     throw error;
   }
@@ -83,4 +92,14 @@ function describeStart({ id, status, machines }: RunRecord): string {
   if (status !== 'running')
     return `Run ${id} of this wave ended before (${status}); \`--again\` makes a new one.`;
   return `Run ${id}: ${machines.length} machine${machines.length === 1 ? '' : 's'}.`;
+}
+
+/** The file may have moved: what it says counts. */
+function hasChanged({ file: _before, ...before }: Wave, { file: _now, ...now }: Wave): boolean {
+  return !isDeepStrictEqual(JSON.parse(JSON.stringify(now)), before);
+}
+
+function describeChange({ id, status }: RunRecord): string {
+  const first = status === 'running' ? ` (\`landfall cancel ${id}\` first)` : '';
+  return `The wave file has changed since run ${id} was made; the run keeps the old one. \`--again\` makes a new run with the new one${first}.`;
 }

@@ -2,8 +2,6 @@ import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { createLog } from '../../log.ts';
-import { seedDemo } from '../../sandbox/seed.ts';
-import { startSandbox } from '../../sandbox/server.ts';
 import type { CommandContext } from '../command-context.ts';
 
 type SandboxOptions = { port: number; folder?: string; seed?: boolean; json?: boolean };
@@ -23,6 +21,8 @@ async function serve(context: CommandContext, options: SandboxOptions): Promise<
   const { interrupted, terminal } = context;
   const config = context.config();
   const log = createLog(config.logLevel, terminal.isInteractive);
+  const { seedDemo } = await import('../../sandbox/seed.ts');
+  const { startSandbox } = await import('../../sandbox/server.ts');
   const folder = options.folder === undefined ? join(config.home, 'sandbox') : resolve(options.folder);
   await using sandbox = await startSandbox({ folder, port: options.port, log });
   if (options.seed !== false) await seedDemo(sandbox);

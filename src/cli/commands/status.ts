@@ -1,13 +1,15 @@
 import type { Command } from 'commander';
-import type { App } from '../../app.ts';
 import { STEP_STAGES, type StepStage } from '../../domain/job.ts';
 import type { MachineRecord } from '../../domain/machine-record.ts';
-import type { RunRecord } from '../../domain/run-record.ts';
+import type { MachineCounts, RunRecord } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
+import type { View } from '../../view.ts';
 import type { CommandContext } from '../command-context.ts';
 import { formatSpan, formatTable } from '../format.ts';
-import { openAppFor } from '../open-app.ts';
-import { machineLine } from '../run-view.ts';
+import { openViewFor } from '../open-app.ts';
+import { type MachineLine, machineLine } from '../run-view.ts';
+
+const LONGEST_NOTE = 60;
 
 export function addStatus(program: Command, context: CommandContext): void {
   program
@@ -16,18 +18,18 @@ export function addStatus(program: Command, context: CommandContext): void {
     .description('show the runs, or the machines of one run by stage')
     .option('--json', 'print one JSON document')
     .action(async (idOrWave: string | undefined, options: { json?: boolean }) => {
-      await using app = await openAppFor(context);
+      await using view = await openViewFor(context);
       const json = options.json === true;
-      if (idOrWave === undefined) await showRuns(app, context, json);
-      else await showRun(app, context, { run: await findRun(app.state, idOrWave), json });
+      if (idOrWave === undefined) await showRuns(view, context, json);
+      else await showRun(view, context, { run: await findRun(view.state, idOrWave), json });
     });
 }
 
-async function showRuns(app: App, { terminal }: CommandContext, json: boolean): Promise<void> {
-  const ids = await app.state.runs.list();
-  const runs = (await Promise.all(ids.map((id) => app.state.runs.get(id)))).filter((run) => run !== null);
+async function showRuns(view: View, { terminal }: CommandContext, json: boolean): Promise<void> {
+  const ids = await view.state.runs.list();
+  const runs = (await Promise.all(ids.map((id) => view.state.runs.get(id)))).filter((run) => run !== null);
   const counted = await Promise.all(
-    runs.map(async (run) => ({ ...run, counts: await app.state.machines.counts(run.id) })),
+    runs.map(async (run) => ({ ...run, counts: await view.state.machines.counts(run.id) })),
   );
   if (json) return terminal.json(counted.map(({ wave, ...run }) => ({ ...run, wave: wave.name })));
   if (counted.length === 0) return terminal.out('No run yet. Start one with `landfall run WAVE`.');
@@ -35,20 +37,20 @@ async function showRuns(app: App, { terminal }: CommandContext, json: boolean): 
     id,
     archivedAt === null ? status : `${status} (archived)`,
     `${counts.landed} of ${machines.length} landed`,
-    counts.failed > 0 ? `${counts.failed} failed` : '',
+    describeCounts(counts),
     new Date(createdAt).toISOString(),
   ]);
   for (const line of formatTable([['RUN', 'STATUS', 'MACHINES', '', 'STARTED'], ...rows])) terminal.out(line);
 }
 
 async function showRun(
-  app: App,
+  view: View,
   { terminal }: CommandContext,
   shown: { run: RunRecord; json: boolean },
 ): Promise<void> {
   const { run, json } = shown;
-  const machines = await app.state.machines.all(run.id, run.machines);
-  const progress = await app.state.progress.read(run.id);
+  const machines = await view.state.machines.all(run.id, run.machines);
+  const progress = await view.state.progress.read(run.id);
   const snapshot = { machines, progress, now: Date.now() };
   if (json)
     return terminal.json({ run: run.id, status: run.status, wave: run.wave.name, machines, progress });
@@ -56,11 +58,31 @@ async function showRun(
     record.machine.name,
     record.status,
     ...STEP_STAGES.map((stage) => stageCell(record, stage)),
-    machineLine(record, snapshot).note,
+    shortNote(machineLine(record, snapshot)),
   ]);
   terminal.out(`Run ${run.id} (${run.wave.file}): ${run.status}`);
   const head = ['MACHINE', 'STATUS', ...STEP_STAGES.map((stage) => stage.toUpperCase()), ''];
   for (const line of formatTable([head, ...rows])) terminal.out(line);
+  for (const { machine, error } of machines) {
+    if (error === null) continue;
+    const [first = '', ...more] = error.message.split('\n');
+    const rest = more.length === 0 ? '' : ` (more: \`landfall logs ${run.id} ${machine.name}\`)`;
+    terminal.out(`✖ ${machine.name}: ${first}${rest}`);
+  }
+}
+
+/** `2 moving, 1 waiting, 1 failed`: what is not landed. */
+function describeCounts(counts: MachineCounts): string {
+  const shown = (['moving', 'waiting', 'failed', 'cancelled', 'discarded'] as const).filter(
+    (status) => counts[status] > 0,
+  );
+  return shown.map((status) => `${counts[status]} ${status}`).join(', ');
+}
+
+/** Errors are told below the table. */
+function shortNote({ status, note }: MachineLine): string {
+  if (status !== 'moving') return status === 'landed' ? note : '';
+  return note.length > LONGEST_NOTE ? `${note.slice(0, LONGEST_NOTE - 1)}…` : note;
 }
 
 /** `✔ 0:12`, `▶`, `▶ try 3`, `✖`, `·`. */

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
-import { openApp } from '../../app.ts';
 import type { Config } from '../../config.ts';
+import { digestEnvironment } from '../../environment-digest.ts';
 import { homeFiles, lockHome, writeUpNote } from '../../home.ts';
 import { createLog, type Log } from '../../log.ts';
 import { pingRedis } from '../../state/redis.ts';
 import { startRedisServer } from '../../state/redis-server.ts';
-import { DEFAULT_POOLS, startWorkers } from '../../workers.ts';
 import type { CommandContext } from '../command-context.ts';
+import { logEvent } from '../log-events.ts';
 
 type UpOptions = { pools: boolean; json?: boolean };
 
@@ -26,16 +26,24 @@ async function up(context: CommandContext, { pools, json }: UpOptions): Promise<
   const { interrupted, terminal } = context;
   const config = context.config();
   const log = createLog(config.logLevel, terminal.isInteractive && json !== true);
+  const { openApp } = await import('../../app.ts');
+  const { DEFAULT_POOLS, startWorkers } = await import('../../workers.ts');
   await using stack = new AsyncDisposableStack();
   stack.use(await lockHome(config.home));
   const redisUrl = await openRedisFor(config, { stack, log });
   const app = stack.use(
-    await openApp({ ...config, redisUrl }, (state, detail) =>
-      log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
+    await openApp(
+      { ...config, redisUrl },
+      {
+        notice: (state, detail) =>
+          log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
+        onEvent: (event) => logEvent(log, event),
+      },
     ),
   );
   stack.use(await startWorkers({ app, pools: pools ? DEFAULT_POOLS : [], schedules: true, log }));
-  stack.use(await writeUpNote(config.home, { pid: process.pid, redisUrl }));
+  const environment = digestEnvironment(process.env);
+  stack.use(await writeUpNote(config.home, { pid: process.pid, redisUrl, environment }));
   log(
     'info',
     `Landfall is up in ${config.home}${pools ? `, pools: ${DEFAULT_POOLS.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}` : ', without pools'}`,

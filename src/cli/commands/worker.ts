@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
-import { openApp } from '../../app.ts';
 import { LandfallError } from '../../domain/errors.ts';
 import { STAGES, type Stage } from '../../domain/job.ts';
 import { createLog } from '../../log.ts';
-import { DEFAULT_POOLS, type PoolSize, startWorkers } from '../../workers.ts';
+import type { PoolSize } from '../../workers.ts';
 import type { CommandContext } from '../command-context.ts';
+import { logEvent } from '../log-events.ts';
 
 type WorkerOptions = { stage: Stage[]; concurrency?: number; schedule?: boolean; json?: boolean };
 
@@ -33,12 +33,16 @@ async function work(context: CommandContext, options: WorkerOptions): Promise<vo
     throw new LandfallError({ code: 'usage', message: 'Give at least one --stage.' });
   const config = context.config();
   const log = createLog(config.logLevel, terminal.isInteractive && json !== true);
-  await using app = await openApp(config, (state, detail) =>
-    log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
-  );
+  const { openApp } = await import('../../app.ts');
+  const { DEFAULT_POOLS, startWorkers } = await import('../../workers.ts');
+  await using app = await openApp(config, {
+    notice: (state, detail) =>
+      log('warn', state === 'away' ? `Redis is away (${detail}); waiting for it` : 'Redis is back'),
+    onEvent: (event) => logEvent(log, event),
+  });
   const pools = options.stage.map((stage) => ({
     stage,
-    concurrency: options.concurrency ?? defaultConcurrency(stage),
+    concurrency: options.concurrency ?? defaultConcurrency(stage, DEFAULT_POOLS),
   }));
   await using workers = await startWorkers({ app, pools, schedules: options.schedule === true, log });
   void workers;
@@ -50,8 +54,8 @@ async function work(context: CommandContext, options: WorkerOptions): Promise<vo
   log('info', 'Worker stops; running jobs are given back');
 }
 
-function defaultConcurrency(stage: Stage): number {
-  const size = DEFAULT_POOLS.find((pool: PoolSize) => pool.stage === stage);
+function defaultConcurrency(stage: Stage, defaults: readonly PoolSize[]): number {
+  const size = defaults.find((pool) => pool.stage === stage);
   return stage === 'convert' ? availableParallelism() : (size?.concurrency ?? 1);
 }
 
