@@ -18,6 +18,7 @@ import { addRun } from './commands/run.ts';
 import { addSandbox } from './commands/sandbox.ts';
 import { addStatus } from './commands/status.ts';
 import { addUp } from './commands/up.ts';
+import { addVerify } from './commands/verify.ts';
 import { addWatch } from './commands/watch.ts';
 import { addWorker } from './commands/worker.ts';
 import { VERSION } from './version.ts';
@@ -50,6 +51,7 @@ export function createProgram(context: CommandContext): Command {
     addWatch,
     addStatus,
     addProof,
+    addVerify,
     addLogs,
     addRetry,
     addLimit,

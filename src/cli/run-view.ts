@@ -24,6 +24,8 @@ export type MachineLine = {
   stage: string;
   doneBytes: number;
   totalBytes: number;
+  /** Holes and zeros, neither read nor sent. */
+  zeroBytes: number;
   bytesPerSecond: number;
   /** Since its stage began; 0 while it is in none. */
   elapsedMs: number;
@@ -50,6 +52,7 @@ export function machineLine(record: MachineRecord, { progress, now }: RunSnapsho
     stage: steps[0]?.stage ?? record.status,
     doneBytes,
     totalBytes,
+    zeroBytes: sum(shown.map((each) => each.zeroBytes ?? 0)),
     bytesPerSecond,
     elapsedMs: elapsed(steps, now),
     etaMs: hasRate ? ((totalBytes - doneBytes) / bytesPerSecond) * 1000 : null,
@@ -88,6 +91,7 @@ export function describeLine(line: MachineLine): string {
       `${Math.floor((line.doneBytes / line.totalBytes) * 100)}% ${formatBytes(line.doneBytes)} of ${formatBytes(line.totalBytes)}`,
     );
   }
+  if (line.zeroBytes > 0) parts.push(`${formatBytes(line.zeroBytes)} zeros left out`);
   if (line.bytesPerSecond > 0) parts.push(formatRate(line.bytesPerSecond));
   if (line.etaMs !== null) parts.push(`ETA ${formatDuration(line.etaMs)}`);
   if (line.note !== '') parts.push(line.note);

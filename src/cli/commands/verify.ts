@@ -3,7 +3,7 @@ import { BLOCK_BYTES } from '../../blocks/stream-encoder.ts';
 import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_FAILED } from '../../domain/errors.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
-import { type DiskVerdict, verifyMachines } from '../../operations/verify.ts';
+import { type DiskVerdict, type Verification, verifyMachines } from '../../operations/verify.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
 
@@ -34,7 +34,7 @@ async function verify(
     records,
     target: app.openTarget(run.wave),
     evidence: app.evidence,
-    onProgress: () => {},
+    onProgress: asked.isJson ? () => {} : sayProgress(context),
     signal: interrupted,
   });
   for await (const verdict of verifying) {
@@ -43,6 +43,20 @@ async function verify(
   }
   if (asked.isJson) terminal.json(verdicts);
   if (verdicts.some(({ state }) => state !== 'same')) context.exitWith(EXIT_FAILED);
+}
+
+const SAY_EVERY_MS = 5_000;
+
+function sayProgress({ terminal }: CommandContext): Verification['onProgress'] {
+  let saidMs = performance.now();
+  return ({ machine, disk, comparedBlocks, totalBlocks }) => {
+    if (performance.now() - saidMs < SAY_EVERY_MS) return;
+    saidMs = performance.now();
+    const compared = formatBytes(comparedBlocks * BLOCK_BYTES);
+    terminal.remark(
+      `${machine} disk ${disk}: ${compared} of ${formatBytes(totalBlocks * BLOCK_BYTES)} compared`,
+    );
+  };
 }
 
 function describeVerdict(verdict: DiskVerdict): string[] {
