@@ -39,6 +39,7 @@ async function limit(...words: string[]): Promise<{ lines: string[]; remarks: st
       columns: 100,
       out: (line) => void said.lines.push(line),
       remark: (line) => void said.remarks.push(line),
+      divertRemarks: () => {},
       json: (value) => void said.json.push(value),
     },
     config: () => readConfig({ REDIS_URL: server.url, LANDFALL_HOME: home }, home),

@@ -34,12 +34,14 @@ describe('a good wave file', () => {
           name: 'shop-db',
           from: { path: 'shop-db.ova' },
           to: { subnet: 'subnet-1', groups: ['sg-1'], tags: { team: 'db' } },
+          export: 'in-place',
           proof: { expect: ['login:', 'ready'], refuse: [], deadlineSeconds: 90 },
         },
         {
           name: 'shop-web',
           from: { path: 'shop-web.qcow2', firmware: 'uefi', cpus: 2 },
           to: { subnet: 'subnet-1', groups: ['sg-2'], tags: { team: 'ops', env: 'test' } },
+          export: 'in-place',
           proof: { expect: ['web'], refuse: ['panic'], deadlineSeconds: 90 },
         },
       ],
@@ -49,6 +51,13 @@ describe('a good wave file', () => {
   test('expects a login prompt within ten minutes where it says nothing about proof', () => {
     const { machines } = parse(replace("  proof: { expect: ['login:', 'ready'], deadline: 90s }\n", ''));
     expect(machines[0]?.proof).toEqual({ expect: ['login:'], refuse: [], deadlineSeconds: 600 });
+  });
+
+  test('takes how disks are read from the machine, else from the defaults', () => {
+    const text = replace('  proof: { expect', '  export: spool\n  proof: { expect');
+    expect(parse(text).machines.map((machine) => machine.export)).toEqual(['spool', 'spool']);
+    const own = text.replace('    proof: { expect: [web]', '    export: in-place\n    proof: { expect: [web]');
+    expect(parse(own).machines.map((machine) => machine.export)).toEqual(['spool', 'in-place']);
   });
 
   test.each([
