@@ -4,11 +4,11 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Container, UploadForm } from '../../../src/domain/image.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
 import type { TargetCapabilities } from '../../../src/domain/ports.ts';
+import { maxFileBytes } from '../../../src/images/stream-encoder.ts';
 import { MAX_DISKS } from './device-names.ts';
 import { type AwsOptions, viaOf } from './options.ts';
 
 const KIB = 2 ** 10;
-const MIB = 2 ** 20;
 const TIB = 2 ** 40;
 /** Of a snapshot, and of the volumes that are made from it. */
 export const MAX_SNAPSHOT_BYTES = 64 * TIB;
@@ -46,17 +46,11 @@ export function uploadForm(
 
 /** Stream-optimised VMDK leaves holes out and compresses; RAW carries what could become too large for it. */
 function containerFor(bytes: number): Container {
-  if (largestVmdkBytes(bytes) < MAX_VMDK_FILE_BYTES) return 'vmdk-stream-optimized';
+  const container = 'vmdk-stream-optimized';
+  if (maxFileBytes({ container, diskBytes: bytes, dataBytes: bytes }) <= MAX_VMDK_FILE_BYTES)
+    return container;
   if (bytes <= MAX_DISK_BYTES) return 'raw';
   throw tooLarge(bytes);
-}
-
-/**
- * Of a disk that does not compress: a grain of 64 KiB takes one sector more (its marker, and deflate's 5 bytes for each
- * stored block), and 512 grains take a table of 4 sectors and its marker: 0.79 %. Descriptor and footer fit the MiB.
- */
-function largestVmdkBytes(bytes: number): number {
-  return Math.ceil(bytes * 1.01) + MIB;
 }
 
 function tooLarge(bytes: number): LandfallError {

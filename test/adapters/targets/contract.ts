@@ -8,38 +8,28 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { crc32, crc32ToHex } from '../../../src/blocks/crc32.ts';
-import { LandfallError } from '../../../src/domain/errors.ts';
+import type { LandfallError } from '../../../src/domain/errors.ts';
 import type { UploadForm } from '../../../src/domain/image.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
 import type { Artifact, Landing } from '../../../src/domain/landing.ts';
 import type { Target, UploadRequest } from '../../../src/domain/ports.ts';
+import { createDurableState, type DurableState, type FakeStepContext } from '../../fakes/step-context.ts';
 import {
-  createDurableState,
-  createStepContext,
-  type DurableState,
-  type FakeStepContext,
-  type StepContextOptions,
-} from '../../fakes/step-context.ts';
-import {
+  contextOf,
   createDeaths,
   DISK_BYTES,
   discardAll,
-  finish,
   IMPORT_TIMEOUT_MS,
   makeDisk,
   type Payload,
-  partsOf,
-  piecesOf,
   removeAll,
   survive,
   untilDone,
   uploadAll,
-  writePiece,
-  writePieces,
 } from './drive-target.ts';
 import type { TargetGround } from './ground.ts';
 import { machineWith, plannedWith } from './machines.ts';
+import { describeUploads } from './upload-contract.ts';
 
 const MIB = 2 ** 20;
 
@@ -105,147 +95,7 @@ export function describeTarget({ name, transport, openGround }: DescribedTarget)
       });
     });
 
-    describe('upload', () => {
-      test('takes the form that the target asked for', async () => {
-        expect(form.kind).toBe(transport);
-        const context = contextOf('upload-form');
-        const sink = await target.openUpload(uploadOf(disk), context);
-        expect(sink.kind).toBe(transport);
-        if (sink.kind === 'blocks') expect(sink.offeredAtOnce).toBeGreaterThan(0);
-        await removeAll(target, 'upload-form');
-      });
-
-      test('goes on where another worker was killed, and finishes once', async () => {
-        const state = createDurableState();
-        const first = await target.openUpload(uploadOf(disk), contextOf('upload-resume', { state }));
-        expect(first.finished).toBeNull();
-        const pieces = piecesOf(first, disk);
-        expect(pieces.length).toBeGreaterThanOrEqual(2);
-        const half = Math.floor(pieces.length / 2);
-        await writePieces(first, disk, pieces.slice(0, half));
-
-        const second = await target.openUpload(uploadOf(disk), contextOf('upload-resume', { state }));
-        expect(second.id).toBe(first.id);
-        if (second.kind === 'parts') {
-          expect([...second.held.keys()].sort((a, b) => a - b)).toEqual(pieces.slice(0, half));
-          const sent = partsOf(second, disk);
-          for (const [number, { bytes, crc32 }] of second.held) {
-            expect(bytes).toBe(sent[number - 1]?.bytes);
-            if (crc32 !== null) expect(crc32).toBe(sent[number - 1]?.crc32);
-          }
-        }
-        await writePieces(second, disk, pieces.slice(half).reverse());
-        const artifact = await finish(second, disk);
-        expect(artifact).toMatchObject({
-          disk: '0',
-          container: form.kind === 'parts' ? form.container : null,
-        });
-        if (form.kind === 'parts') expect(artifact.bytes).toBe(disk.length);
-        for (const { algorithm, value, isConfirmed } of artifact.digests) {
-          if (algorithm !== 'crc32') continue;
-          expect(value).toBe(crc32ToHex(crc32(disk)));
-          expect(isConfirmed).toBe(true);
-        }
-        expect(await finish(second, disk)).toEqual(artifact);
-
-        const third = await target.openUpload(uploadOf(disk), contextOf('upload-resume', { state }));
-        expect(third.finished?.ref).toEqual(artifact.ref);
-        expect(third.finished?.digests).toEqual(artifact.digests);
-        await removeAll(target, 'upload-resume');
-      });
-
-      test('takes pieces again, and at once', async () => {
-        const sink = await target.openUpload(uploadOf(disk), contextOf('upload-again'));
-        const pieces = piecesOf(sink, disk);
-        await Promise.all([...pieces, ...pieces].map((piece) => writePiece(sink, disk, piece)));
-        await expect(finish(sink, disk)).resolves.toMatchObject({ disk: '0' });
-        await removeAll(target, 'upload-again');
-      });
-
-      test('refuses a piece that is not what its checksum says, and a whole that is not what was sent', async () => {
-        const sink = await target.openUpload(uploadOf(disk), contextOf('upload-crc'));
-        const pieces = piecesOf(sink, disk);
-        const damaged = writePiece(sink, disk, pieces[0] as number, { isDamaged: true });
-        await expect(damaged).rejects.toBeInstanceOf(LandfallError);
-        await writePieces(sink, disk, pieces);
-        await expect(finish(sink, disk, { isWrong: true })).rejects.toBeInstanceOf(LandfallError);
-        await expect(finish(sink, disk)).resolves.toMatchObject({ disk: '0' });
-        await removeAll(target, 'upload-crc');
-      });
-
-      test('begins anew where the content is another, finished or not, and leaves nothing of the old', async () => {
-        const state = createDurableState();
-        const contextNow = (): FakeStepContext => contextOf('upload-changed', { state });
-        const other = { ...uploadOf(disk), contentId: 'another state of the disk' };
-        const third = { ...uploadOf(disk), contentId: 'a third' };
-        const old = await target.openUpload(uploadOf(disk), contextNow());
-        await writePiece(old, disk, piecesOf(old, disk)[0] as number);
-        const changed = await target.openUpload(other, contextNow());
-        expect(changed.id).not.toBe(old.id);
-        if (changed.kind === 'parts') expect(changed.held.size).toBe(0);
-        await writePieces(changed, disk, piecesOf(changed, disk));
-        const artifact = await finish(changed, disk);
-        const again = await target.openUpload(third, contextNow());
-        expect(again.finished).toBeNull();
-        await writePieces(again, disk, piecesOf(again, disk));
-        expect((await finish(again, disk)).ref).not.toEqual(artifact.ref);
-        expect(await target.findTagged('upload-changed', AbortSignal.timeout(30_000))).toHaveLength(1);
-        await removeAll(target, 'upload-changed');
-      });
-
-      test('an attempt that wakes after its successor began writes and finishes nothing', async () => {
-        const state = createDurableState();
-        const lease = new AbortController();
-        const zombieContext = contextOf('upload-zombie', { state, signal: lease.signal });
-        const zombie = await target.openUpload(uploadOf(disk), zombieContext);
-        const pieces = piecesOf(zombie, disk);
-        await writePieces(zombie, disk, pieces);
-        const successor = await target.openUpload(uploadOf(disk), contextOf('upload-zombie', { state }));
-        zombieContext.loseLease();
-        // The ledger refuses it even before its signal told it.
-        await expect(finish(zombie, disk)).rejects.toMatchObject({ code: 'lease-lost' });
-        lease.abort();
-        const late = writePiece(zombie, disk, pieces[0] as number);
-        await expect(late).rejects.toMatchObject({ code: 'cancelled' });
-        await writePieces(successor, disk, pieces);
-        await expect(finish(successor, disk)).resolves.toMatchObject({ disk: '0' });
-        await removeAll(target, 'upload-zombie');
-      });
-
-      test('makes one upload even when it dies before each of its notes', async () => {
-        const deaths = createDeaths();
-        const run = 'upload-deaths';
-        const state = createDurableState();
-        const artifact = await survive(deaths, async () => {
-          const context = contextOf(run, { state, onLedger: deaths.before });
-          return uploadAll(target, uploadOf(disk), context, disk);
-        });
-        expect(deaths.count()).toBeGreaterThanOrEqual(3);
-        expect(artifact.disk).toBe('0');
-        expect(await target.findTagged(run, AbortSignal.timeout(30_000))).toHaveLength(1);
-        await removeAll(target, run);
-      });
-
-      test('stops when its signal aborts', async () => {
-        const sink = await target.openUpload(uploadOf(disk), contextOf('upload-abort'));
-        const write = writePiece(sink, disk, piecesOf(sink, disk)[0] as number, {
-          signal: AbortSignal.abort(),
-        });
-        await expect(write).rejects.toMatchObject({ code: 'cancelled' });
-        await removeAll(target, 'upload-abort');
-      });
-
-      test('is removed by discard whether it was finished or not', async () => {
-        const open = contextOf('upload-discard', { machine: 'open' });
-        const sink = await target.openUpload(uploadOf(disk), open);
-        await writePiece(sink, disk, piecesOf(sink, disk)[0] as number);
-        const done = contextOf('upload-discard', { machine: 'done' });
-        await uploadAll(target, uploadOf(disk), done, disk);
-        await discardAll(target, open);
-        await discardAll(target, done);
-        expect(await target.findTagged('upload-discard', AbortSignal.timeout(30_000))).toEqual([]);
-      });
-    });
+    describeUploads(transport, () => ({ target, form, disk, uploadOf }));
 
     describe('a landing', () => {
       const run = 'landing';
@@ -312,16 +162,20 @@ export function describeTarget({ name, transport, openGround }: DescribedTarget)
           const request = { landing, machine: machineWith({ diskCount: 2 }), disk: '1' };
           await using landed = await target.openLanded(request, signal);
           if (landed === null) throw new Error('the disk was not opened');
-          const back = Buffer.alloc(landed.bytes);
+          // The target rounds sizes up: what is after the disk's end reads as zeros.
+          expect(landed.bytes).toBeGreaterThanOrEqual(content.length);
+          const back = Buffer.alloc(content.length);
           let last = -1;
           for await (const index of landed.heldBlocks(signal)) {
             expect(index).toBeGreaterThan(last);
             last = index;
-            back.set(await landed.readBlock(index, signal), index * landed.blockBytes);
+            const block = Buffer.from(await landed.readBlock(index, signal));
+            const offset = index * landed.blockBytes;
+            if (offset < content.length) block.copy(back, offset);
+            else expect(block.equals(Buffer.alloc(landed.blockBytes))).toBe(true);
           }
           expect(last).toBeGreaterThan(0);
-          expect(back.subarray(0, content.length).equals(content)).toBe(true);
-          expect(back.subarray(content.length).every((byte) => byte === 0)).toBe(true);
+          expect(back.equals(content)).toBe(true);
         },
         IMPORT_TIMEOUT_MS,
       );
@@ -442,8 +296,4 @@ function create(ground: TargetGround, options: JsonObject): Target {
     scratchFolder: tmpdir(),
     cacheFolder: tmpdir(),
   });
-}
-
-function contextOf(run: string, options: StepContextOptions = {}): FakeStepContext {
-  return createStepContext({ run, signal: AbortSignal.timeout(IMPORT_TIMEOUT_MS), ...options });
 }

@@ -17,7 +17,11 @@ import type {
   UploadSink,
 } from '../../../src/domain/ports.ts';
 import { runTool } from '../../../src/processes/child.ts';
-import type { FakeStepContext, StepContextOptions } from '../../fakes/step-context.ts';
+import {
+  createStepContext,
+  type FakeStepContext,
+  type StepContextOptions,
+} from '../../fakes/step-context.ts';
 import { bootDisk } from '../../sandbox/ec2/boot-sector.ts';
 
 const MIB = 2 ** 20;
@@ -25,6 +29,10 @@ export const DISK_BYTES = 32 * MIB;
 const CONTENT_BYTES = 11 * MIB;
 /** Longer than anything that a look-alike takes on a busy machine. */
 export const IMPORT_TIMEOUT_MS = 90_000;
+
+export function contextOf(run: string, options: StepContextOptions = {}): FakeStepContext {
+  return createStepContext({ run, signal: AbortSignal.timeout(IMPORT_TIMEOUT_MS), ...options });
+}
 
 /** Each write to the ledger is met by a death the first time it is due. */
 export function createDeaths(): { before: NonNullable<StepContextOptions['onLedger']>; count(): number } {
