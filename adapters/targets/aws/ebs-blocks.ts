@@ -7,7 +7,7 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { BlockSink } from '../../../src/domain/ports.ts';
 import { EBS_BLOCK_BYTES } from './ebs-client.ts';
 import { blockCall, type DiskUpload } from './ebs-snapshot.ts';
-import { ask, awsCodeOf } from './errors.ts';
+import { askUntil, awsCodeOf } from './errors.ts';
 
 type WriteBlock = BlockSink['writeBlock'];
 
@@ -33,9 +33,10 @@ export function createBlockWriter(upload: DiskUpload, snapshotId: string): Write
     });
     const doing = `Writing block ${index} (at byte ${index * EBS_BLOCK_BYTES}) of ${context.machine} disk ${request.disk}`;
     const call = blockCall(aws, { doing, action: 'ebs:PutSnapshotBlock', snapshotId });
-    const send = () => ask(call, () => aws.ebs.send(command, { abortSignal }));
-    const answer = await aws.blockLimits.writes.run(send, abortSignal).catch((error) => {
-      throw LOOK_AGAIN.has(awsCodeOf(error)) ? lookAgain(error, snapshotId) : error;
+    const send = () => aws.ebs.send(command, { abortSignal });
+    const inTurn = () => aws.blockLimits.writes.run(send, abortSignal);
+    const answer = await askUntil(abortSignal, call, inTurn).catch((error: unknown) => {
+      throw LOOK_AGAIN.has(awsCodeOf(error)) ? lookAgain(error as LandfallError, snapshotId) : error;
     });
     if (answer.Checksum !== undefined && answer.Checksum !== checksum) throw damagedBlock(doing, snapshotId);
   };

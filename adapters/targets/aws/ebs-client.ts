@@ -1,7 +1,6 @@
 /**
- * The client of EBS direct. A block costs it about 0.7 ms of CPU (loopback, one core of Node 24), to which the SDK
- * would add 0.35 ms by hashing the block a second time for the signature: the digest that goes into the checksum is the
- * payload hash too.
+ * The client of EBS direct. A block costs it about 0.7 ms of CPU (loopback, one core of Node 24), to which the SDK would
+ * add 0.35 ms by hashing the block a second time for the signature, and 0.07 ms by its user agent.
  */
 import { Readable } from 'node:stream';
 import { EBSClient, type EBSClientConfig } from '@aws-sdk/client-ebs';
@@ -59,27 +58,24 @@ export function createEbsClient(
 }
 
 /**
- * The signer takes a payload hash that is there already for granted; what is sent does not differ by a byte. The SDK's
- * user agent, put together anew for each request, is a tenth of what is left.
+ * The API leaves the payload of a block out of the signature: its checksum is signed, and speaks for it. The SDK would
+ * sign the payload too; a damaged block would then be refused as if our credentials were wrong.
+ * https://docs.aws.amazon.com/ebs/latest/APIReference/API_PutSnapshotBlock.html
  */
 function trimRequests({ middlewareStack }: EBSClient): void {
+  // Put together anew for each request, it is a tenth of what is left.
   middlewareStack.remove('getUserAgentMiddleware');
   middlewareStack.add(
-    (next) => (args) => {
-      const { input, request } = args as unknown as BuildArguments;
-      request.headers['user-agent'] = 'landfall';
-      if (input.BlockData !== undefined && typeof input.Checksum === 'string')
-        request.headers['x-amz-content-sha256'] = Buffer.from(input.Checksum, 'base64').toString('hex');
+    (next, context) => (args) => {
+      const { headers } = args.request as { headers: Record<string, string> };
+      headers['user-agent'] = 'landfall';
+      if (context.commandName === 'PutSnapshotBlockCommand')
+        headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
       return next(args);
     },
     { step: 'build', name: 'trimRequests' },
   );
 }
-
-type BuildArguments = {
-  input: { BlockData?: unknown; Checksum?: unknown };
-  request: { headers: Record<string, string> };
-};
 
 /** Inside of the retries, since the limit must learn of each attempt that was throttled, also where the next one works. */
 function watchAttempts({ middlewareStack }: EBSClient, limits: BlockLimits): void {

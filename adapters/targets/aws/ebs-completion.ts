@@ -4,7 +4,7 @@
  */
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Artifact } from '../../../src/domain/landing.ts';
-import type { LedgerEntry, StepContext } from '../../../src/domain/ports.ts';
+import type { StepContext } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { stateOf } from './ebs-snapshot.ts';
 import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
@@ -21,15 +21,16 @@ export async function awaitSnapshot(
   { artifact, context }: { artifact: Artifact; context: StepContext },
 ): Promise<DiskImport> {
   const snapshotId = snapshotIdOf(artifact);
-  const entry = await entryOf(artifact, context);
+  // The open entry: how long AWS is at it. A stale lease is refused here.
+  const entry = await context.ledger.intend(`snapshot:${artifact.disk}`);
   const snapshot = await describeSnapshot(aws, snapshotId, context.signal);
-  const isNew = snapshot === null && entry !== null && (await mayNotBeVisibleYet(entry, context));
+  const isNew = snapshot === null && (await mayNotBeVisibleYet(entry, context));
   const state = snapshot === null ? (isNew ? 'pending' : 'lost') : stateOf(snapshot);
   switch (state) {
     case 'completed':
       return { kind: 'done', snapshotId };
     case 'pending': {
-      const afterMs = entry === null ? 1_000 : await pollDelayMs(entry, context);
+      const afterMs = await pollDelayMs(entry, context);
       return { kind: 'wait', afterMs, note: `snapshot ${snapshot?.Progress ?? 'not listed yet'}` };
     }
     case 'lost': {
@@ -45,9 +46,4 @@ export async function awaitSnapshot(
 function snapshotIdOf({ disk, ref: { snapshotId } }: Artifact): string {
   if (typeof snapshotId === 'string') return snapshotId;
   throw new TypeError(`the artifact of disk ${disk} names no snapshot`);
-}
-
-async function entryOf({ disk }: Artifact, { ledger }: StepContext): Promise<LedgerEntry | null> {
-  const entries = await ledger.entries();
-  return entries.findLast(({ thing }) => thing === `snapshot:${disk}`) ?? null;
 }

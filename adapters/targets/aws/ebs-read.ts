@@ -15,7 +15,7 @@ import type { Aws } from './clients.ts';
 import { EBS_BLOCK_BYTES } from './ebs-client.ts';
 import { type BlockPages, createBlockPages } from './ebs-pages.ts';
 import { blockCall } from './ebs-snapshot.ts';
-import { ask, awsCodeOf } from './errors.ts';
+import { askUntil, awsCodeOf } from './errors.ts';
 import { landingRef } from './landing.ts';
 
 /** A block that does not have the SHA-256 which AWS sent along is asked for again: it was damaged on the way, mostly. */
@@ -76,9 +76,9 @@ async function getBlock(
     BlockIndex: index,
     BlockToken: token,
   });
-  const send = () => ask(call, () => aws.ebs.send(command, { abortSignal: signal }));
+  const send = () => aws.ebs.send(command, { abortSignal: signal });
   try {
-    const answer = await aws.blockLimits.reads.run(send, signal);
+    const answer = await askUntil(signal, call, () => aws.blockLimits.reads.run(send, signal));
     const bytes = Buffer.concat(await Array.fromAsync(answer.BlockData as AsyncIterable<Buffer>));
     return { bytes, isSound: hash('sha256', bytes, 'base64') === answer.Checksum };
   } catch (error) {

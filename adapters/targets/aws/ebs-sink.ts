@@ -3,6 +3,7 @@
  *
  *   intended ──► content noted ──► snapshot open ──► linear digest noted ──► completing ──► done
  *      │  Start was not acknowledged: found by its tag, or by the client token
+ *      │  Complete was not acknowledged: asked for again, by whoever opens it next
  *      ├── begun from another content: deleted, discarded, begun anew
  *      └── idle for too long, in error or gone: deleted, failed, begun anew
  *
@@ -56,11 +57,21 @@ export async function openBlockSink(
     case 'completed':
       return finishedSink(upload, snapshotId);
     case 'pending':
-      // Done: AWS was asked to complete it and said that it will.
-      return entry.state === 'done' ? finishedSink(upload, snapshotId) : createSink(upload, snapshotId);
+      return goOn(upload, snapshotId);
     default:
       return state satisfies never;
   }
+}
+
+async function goOn(upload: DiskUpload, snapshotId: string): Promise<BlockSink> {
+  // AWS was asked to complete it and said that it will.
+  if (upload.entry.state === 'done') return finishedSink(upload, snapshotId);
+  const { linearSha256, blockCount } = upload.entry.ref ?? {};
+  if (typeof linearSha256 !== 'string') return createSink(upload, snapshotId);
+  // Every block is there, and AWS may take no more: whether it was asked, nobody knows.
+  const written = { linearSha256: Buffer.from(linearSha256, 'hex'), blockCount: Number(blockCount) };
+  await completeSnapshot(upload, snapshotId, written);
+  return finishedSink(upload, snapshotId);
 }
 
 async function startSink(upload: DiskUpload): Promise<BlockSink> {

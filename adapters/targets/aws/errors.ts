@@ -109,6 +109,18 @@ export async function askUnless<T>(
   }
 }
 
+/** The same for a request that waits for its turn first: what ends that wait is told like what ends a request. */
+export async function askUntil<T>(signal: AbortSignal, call: AwsCall, send: () => Promise<T>): Promise<T> {
+  return ask(call, async () => {
+    try {
+      return await send();
+    } catch (error) {
+      const isEnded = signal.aborted && error === signal.reason && !(error instanceof LandfallError);
+      throw isEnded ? new DOMException('The request was not sent', 'AbortError') : error;
+    }
+  });
+}
+
 /** AWS's own code of an error, before or after it was classified; '' where it has none. */
 export function awsCodeOf(error: unknown): string {
   if (error instanceof LandfallError) return String(error.context.awsCode ?? '');
