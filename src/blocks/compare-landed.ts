@@ -6,8 +6,7 @@ import { BLOCK_BYTES } from './stream-encoder.ts';
 import { isZero } from './zero-test.ts';
 
 export type LandedComparison = {
-  /** Blocks that were read back or, holding nothing, are known to be zeros at the target. */
-  comparedBlocks: number;
+  comparedBytes: number;
   differingBlocks: number;
   /** Offsets in bytes of the first of these, ascending. */
   differingOffsets: readonly number[];
@@ -19,16 +18,16 @@ const MAX_OFFSETS = 20;
 export async function compareLanded(comparison: {
   landed: LandedDisk;
   tree: DigestTree;
-  /** Called for each block that was compared. */
-  onCompared(): void;
+  /** Called for each block that was compared, with the sum so far. */
+  onProgress(comparedBytes: number): void;
   signal: AbortSignal;
 }): Promise<LandedComparison> {
-  const { landed, tree, onCompared, signal } = comparison;
+  const { landed, tree, onProgress, signal } = comparison;
   if (landed.blockBytes !== BLOCK_BYTES) throw new RangeError(`blocks of ${landed.blockBytes} bytes`);
   const failed = new AbortController();
   const until = AbortSignal.any([signal, failed.signal]);
   const differing: number[] = [];
-  let comparedBlocks = 0;
+  let comparedBytes = 0;
   const pairs = pairBlocks(landed, tree, until);
   const runLane = async (): Promise<void> => {
     for (;;) {
@@ -36,8 +35,8 @@ export async function compareLanded(comparison: {
       if (done) return;
       const isEqual = pair.isHeld ? await holdsLeaf(pair.index, comparison, until) : false;
       if (!isEqual) differing.push(pair.index * BLOCK_BYTES);
-      comparedBlocks += 1;
-      onCompared();
+      comparedBytes += BLOCK_BYTES;
+      onProgress(comparedBytes);
     }
   };
   await Promise.all(
@@ -46,7 +45,7 @@ export async function compareLanded(comparison: {
   until.throwIfAborted();
   differing.sort((a, b) => a - b);
   return {
-    comparedBlocks,
+    comparedBytes,
     differingBlocks: differing.length,
     differingOffsets: differing.slice(0, MAX_OFFSETS),
   };

@@ -26,14 +26,14 @@ function makeDisk(indexes: readonly number[]) {
 
 it('finds a landed disk the same', async () => {
   const { tree, landed } = makeDisk([0, 3, 4, 9]);
-  let compared = 0;
-  const onCompared = (): void => void (compared += 1);
-  expect(await compareLanded({ landed, tree, onCompared, signal })).toEqual({
-    comparedBlocks: 4,
+  const progress: number[] = [];
+  const onProgress = (bytes: number): void => void progress.push(bytes);
+  expect(await compareLanded({ landed, tree, onProgress, signal })).toEqual({
+    comparedBytes: 4 * BLOCK_BYTES,
     differingBlocks: 0,
     differingOffsets: [],
   });
-  expect(compared).toBe(4);
+  expect(progress).toEqual([1, 2, 3, 4].map((count) => count * BLOCK_BYTES));
 });
 
 it('names the offset of a byte that changed, of a block that is gone, and of one that should be zeros', async () => {
@@ -45,7 +45,7 @@ it('names the offset of a byte that changed, of a block that is gone, and of one
   const { differingBlocks, differingOffsets } = await compareLanded({
     landed,
     tree,
-    onCompared: () => {},
+    onProgress: () => {},
     signal,
   });
   expect(differingBlocks).toBe(4);
@@ -55,17 +55,17 @@ it('names the offset of a byte that changed, of a block that is gone, and of one
 it('takes a held block of zeros for what it is', async () => {
   const { held, tree, landed } = makeDisk([1]);
   held.set(5, Buffer.alloc(BLOCK_BYTES));
-  expect((await compareLanded({ landed, tree, onCompared: () => {}, signal })).differingBlocks).toBe(0);
+  expect((await compareLanded({ landed, tree, onProgress: () => {}, signal })).differingBlocks).toBe(0);
 });
 
 it('fails with the target, and stops when it is aborted', async () => {
   const { tree, landed } = makeDisk([1, 2]);
   const refusing = { ...landed, readBlock: () => Promise.reject(new Error('denied')) };
-  await expect(compareLanded({ landed: refusing, tree, onCompared: () => {}, signal })).rejects.toThrow(
+  await expect(compareLanded({ landed: refusing, tree, onProgress: () => {}, signal })).rejects.toThrow(
     'denied',
   );
   const stop = AbortSignal.abort(new Error('stopped'));
-  await expect(compareLanded({ landed, tree, onCompared: () => {}, signal: stop })).rejects.toThrow(
+  await expect(compareLanded({ landed, tree, onProgress: () => {}, signal: stop })).rejects.toThrow(
     'stopped',
   );
 });

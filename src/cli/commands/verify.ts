@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { BLOCK_BYTES } from '../../blocks/stream-encoder.ts';
 import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_FAILED } from '../../domain/errors.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
@@ -49,13 +48,10 @@ const SAY_EVERY_MS = 5_000;
 
 function sayProgress({ terminal }: CommandContext): Verification['onProgress'] {
   let saidMs = performance.now();
-  return ({ machine, disk, comparedBlocks, totalBlocks }) => {
+  return ({ machine, disk, comparedBytes }) => {
     if (performance.now() - saidMs < SAY_EVERY_MS) return;
     saidMs = performance.now();
-    const compared = formatBytes(comparedBlocks * BLOCK_BYTES);
-    terminal.remark(
-      `${machine} disk ${disk}: ${compared} of ${formatBytes(totalBlocks * BLOCK_BYTES)} compared`,
-    );
+    terminal.remark(`${machine} disk ${disk}: ${formatBytes(comparedBytes)} compared so far`);
   };
 }
 
@@ -63,14 +59,12 @@ function describeVerdict(verdict: DiskVerdict): string[] {
   const what = `${verdict.machine} disk ${verdict.disk}`;
   switch (verdict.state) {
     case 'same':
-      return [
-        `${what}: the same, ${formatBytes(verdict.comparedBlocks * BLOCK_BYTES)} read back and compared`,
-      ];
+      return [`${what}: the same, ${formatBytes(verdict.comparedBytes)} read back and compared`];
     case 'differs': {
-      const { differingBlocks, comparedBlocks, differingOffsets } = verdict;
+      const { differingBlocks, comparedBytes, differingOffsets } = verdict;
       const more = differingBlocks - differingOffsets.length;
       return [
-        `${what}: DIFFERS in ${differingBlocks} of ${comparedBlocks} blocks of 512 KiB, at the offsets (bytes)`,
+        `${what}: DIFFERS in ${differingBlocks} blocks of 512 KiB (${formatBytes(comparedBytes)} compared), at the offsets in bytes`,
         ...differingOffsets.map((offset) => `  ${offset} (${formatBytes(offset)})`),
         ...(more > 0 ? [`  and ${more} more`] : []),
       ];
