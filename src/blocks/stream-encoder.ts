@@ -21,9 +21,11 @@ export type PackedBlock = {
   crc32: number;
   /** Lengths of the pieces in `bytes`, as the format needs them (VMDK: one for each grain, 0 where it is all zeros). */
   pieceBytes: readonly number[];
+  /** Gives the memory of `bytes` back to the packer. The encoder does so once the block's chunk was taken. */
+  release?(): void;
 };
 
-/** Bytes of the file, in order. */
+/** Bytes of the file, in order. They hold until the next chunk is asked for: then their memory is used again. */
 export type Chunk = { bytes: Uint8Array; crc32: number };
 
 /**

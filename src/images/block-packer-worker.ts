@@ -1,0 +1,57 @@
+/**
+ * The thread that block-packer.ts starts: packs one block after the other and answers in the order it was asked. It
+ * imports little, since each thread loads its modules anew.
+ */
+import { hash } from 'node:crypto';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { crc32 } from 'node:zlib';
+import { BLOCK_BYTES } from '../blocks/stream-encoder.ts';
+import { isZero } from '../blocks/zero-test.ts';
+import type { Container } from '../domain/image.ts';
+import { type DeflateLevel, type PackedGrains, packGrains } from './vmdk-grain.ts';
+
+export type PackerSettings = { container: Container; diskBytes: number; level: DeflateLevel };
+
+/** Both buffers change hands; `spare` is for what the file holds, or to be given back where that is the content itself. */
+export type PackJob = { index: number; content: ArrayBuffer; spare: ArrayBuffer };
+
+/** Both buffers come back, perhaps with changed roles. */
+export type PackAnswer = PackedGrains & {
+  content: ArrayBuffer;
+  /** Its first `lengthBytes` are what the file holds. */
+  packed: ArrayBuffer;
+  sha256: Uint8Array | null;
+  crc32: number;
+};
+
+const settings = workerData as PackerSettings;
+const port = parentPort as MessagePort;
+
+port.on('message', (job: PackJob) => {
+  const answer = pack(job);
+  port.postMessage(answer, [answer.content, answer.packed]);
+});
+
+function pack({ index, content, spare }: PackJob): PackAnswer {
+  const bytes = new Uint8Array(content);
+  if (isZero(bytes))
+    return { content, packed: spare, lengthBytes: 0, pieceBytes: [], sha256: null, crc32: 0 };
+  // A copy, since what is posted takes the whole buffer along that it lies in.
+  const sha256 = new Uint8Array(hash('sha256', bytes, 'buffer'));
+  switch (settings.container) {
+    case 'vmdk-stream-optimized': {
+      const into = Buffer.from(spare);
+      const grains = packGrains({ index, content: bytes, into, level: settings.level });
+      const crc = crc32(into.subarray(0, grains.lengthBytes));
+      return { content, packed: spare, ...grains, sha256, crc32: crc };
+    }
+    case 'vhd-fixed':
+    case 'raw': {
+      const lengthBytes = Math.min(BLOCK_BYTES, settings.diskBytes - index * BLOCK_BYTES);
+      const crc = crc32(bytes.subarray(0, lengthBytes));
+      return { content: spare, packed: content, lengthBytes, pieceBytes: [], sha256, crc32: crc };
+    }
+    default:
+      return settings.container satisfies never;
+  }
+}
