@@ -10,6 +10,7 @@ import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOfBlock, type DiskReader, openDiskReader } from '../blocks/disk-reader.ts';
 import { BLOCK_BYTES } from '../blocks/stream-encoder.ts';
+import { formatBytes } from '../domain/byte-size.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Fingerprint, Image } from '../domain/image.ts';
 import type { ExportRequest, Source, StepContext } from '../domain/ports.ts';
@@ -92,11 +93,16 @@ async function fillSpool(
   const report = (): void =>
     context.report({ doneBytes, totalBytes, zeroBytes: image.bytes - totalBytes, note: 'spooling' });
   report();
+  if (doneBytes > 0) {
+    const message = `Spooling of disk ${request.disk} goes on: ${formatBytes(doneBytes)} of it are in staging.`;
+    context.log('info', message, { disk: request.disk, doneBytes });
+  }
   await copyMissing({
     reader,
     digests,
     lanes: LANES,
-    async write({ index, bytes: content }) {
+    async write({ index, bytes: content }, until) {
+      await context.bandwidth.take(content.length, until);
       await file.write(content, 0, bytesOfBlock(index, image.bytes), index * BLOCK_BYTES);
     },
     sync: () => file.datasync(),

@@ -69,7 +69,10 @@ describe('the demo wave', () => {
       const picture = await readFile(String(proof.screenshotFile));
       expect(picture.subarray(0, PNG_SIGNATURE.length)).toEqual(PNG_SIGNATURE);
       expect(proof.disks.flatMap(({ digests }) => digests)).toContainEqual(
-        expect.objectContaining({ algorithm: 'crc32', isConfirmed: true }),
+        expect.objectContaining({
+          algorithm: proof.machine === 'shop-web' ? 'sha256-linear' : 'crc32',
+          isConfirmed: true,
+        }),
       );
     }
   }, 30_000);

@@ -1,5 +1,3 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { DescribeImportSnapshotTasksCommand } from '@aws-sdk/client-ec2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunningTool } from '../../src/processes/child.ts';
@@ -49,17 +47,9 @@ async function until(isTrue: () => boolean | Promise<boolean>, timeout = 30_000)
 
 /** One machine, whose worker is killed with SIGKILL in the middle of each stage: the tests follow it. */
 describe('a machine whose workers are killed', () => {
-  test('in the middle of convert: another worker converts the disk afresh', async () => {
-    const victim = await ground.worker('export,convert');
-    const folder = join(ground.home, 'staging', run, 'web01', 'converted');
-    await until(async () => (await readdir(folder).catch(() => [])).some((name) => /1.*partial/.test(name)));
-    await kill(victim);
-    expect((await stepOf(state, { run, machine: 'web01', step: 'convert' })).state).toBe('active');
-    await ground.worker('convert');
-    await untilStep(state, { run, machine: 'web01', step: 'convert', is: 'done' });
-  }, 60_000);
-
   test('in the middle of upload: another goes on within 20 s and sends no part that is held', async () => {
+    await ground.worker('export,convert');
+    await untilStep(state, { run, machine: 'web01', step: 'convert', is: 'done' });
     const { faults, requests } = ground.sandbox;
     const disk = { run, machine: 'web01', disk: '1' };
     const held = 6;
@@ -116,7 +106,7 @@ describe('a machine whose workers are killed', () => {
   }, 90_000);
 
   test('counts no kill as a failed try', async () => {
-    for (const step of ['convert', 'upload/1', 'import', 'validate']) {
+    for (const step of ['upload/1', 'import', 'validate']) {
       expect(await stepOf(state, { run, machine: 'web01', step })).toMatchObject({ try: 1, failures: 0 });
     }
     const told = await ground.landfall(['watch', run, '--json']);

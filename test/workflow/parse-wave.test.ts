@@ -56,7 +56,10 @@ describe('a good wave file', () => {
   test('takes how disks are read from the machine, else from the defaults', () => {
     const text = replace('  proof: { expect', '  export: spool\n  proof: { expect');
     expect(parse(text).machines.map((machine) => machine.export)).toEqual(['spool', 'spool']);
-    const own = text.replace('    proof: { expect: [web]', '    export: in-place\n    proof: { expect: [web]');
+    const own = text.replace(
+      '    proof: { expect: [web]',
+      '    export: in-place\n    proof: { expect: [web]',
+    );
     expect(parse(own).machines.map((machine) => machine.export)).toEqual(['spool', 'in-place']);
   });
 
