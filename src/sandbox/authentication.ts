@@ -50,7 +50,7 @@ export function authenticate({
     throw refuse({ kind: 'wrong-signature' });
   }
   // S3's buckets say where they are; EC2's things are all in the home region; STS and IAM are of no region.
-  if (service === 'ec2' && scope.region !== account.region) {
+  if ((service === 'ec2' || service === 'ebs') && scope.region !== account.region) {
     throw refuse({ kind: 'wrong-region', wanted: account.region, given: scope.region });
   }
 }
@@ -59,6 +59,8 @@ export function refuseAccess(service: FaultedService, failure: AccessFailure): R
   switch (service) {
     case 's3':
       return refuseByS3(failure);
+    case 'ebs':
+      return refuseByEbs(failure);
     case 'ec2':
       return refuseByEc2(failure);
     case 'sts':
@@ -166,6 +168,42 @@ function refuseByEc2(failure: AccessFailure): Refusal {
     case 'headers-unsigned':
     case 'wrong-signature':
       return say(401, 'AuthFailure', 'AWS was not able to validate the provided access credentials');
+    default:
+      return failure satisfies never;
+  }
+}
+
+function refuseByEbs(failure: AccessFailure): Refusal {
+  switch (failure.kind) {
+    case 'unsigned':
+      return say(403, 'MissingAuthenticationTokenException', 'Missing Authentication Token');
+    case 'malformed':
+      return say(
+        400,
+        'IncompleteSignatureException',
+        'The request signature does not conform to AWS standards.',
+      );
+    case 'unknown-key':
+    case 'token-given':
+      return say(
+        403,
+        'UnrecognizedClientException',
+        'The security token included in the request is invalid.',
+      );
+    case 'skewed':
+    case 'expired':
+      return say(403, 'InvalidSignatureException', 'Signature expired or not yet current');
+    case 'wrong-region': {
+      const message = `Credential should be scoped to a valid region, not '${failure.given}'. This sandbox serves ${failure.wanted}.`;
+      return say(403, 'InvalidSignatureException', message);
+    }
+    case 'headers-unsigned':
+    case 'wrong-signature':
+      return say(
+        403,
+        'InvalidSignatureException',
+        'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
+      );
     default:
       return failure satisfies never;
   }

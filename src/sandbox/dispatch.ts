@@ -7,6 +7,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Account } from './account.ts';
 import { authenticate, refuseAccess } from './authentication.ts';
 import type { ChunkSigning } from './aws-chunked.ts';
+import { type EbsBody, readEbsBody } from './ebs/block-body.ts';
+import { answerEbsRefusal } from './ebs/refusals.ts';
+import type { Ebs } from './ebs/service.ts';
 import type { Fault, FaultedService, Faults } from './faults.ts';
 import { collectBody, type HttpAnswer, type HttpRequest } from './http.ts';
 import { type QueryContext, type QueryResponse, type QueryService, writeRefusal } from './query-protocol.ts';
@@ -21,6 +24,7 @@ export type QueryEndpoint = (params: URLSearchParams, context: QueryContext) => 
 export type DispatchOptions = {
   account: Account;
   s3: S3;
+  ebs: Ebs;
   query: Readonly<Record<QueryService, QueryEndpoint>>;
   faults: Faults;
   requests: WritableRequestLog;
@@ -31,6 +35,8 @@ export type DispatchOptions = {
 /** What the connection must know of a request under way. */
 export type Exchange = {
   http: HttpRequest;
+  /** Whose words an error must be in; set once it is known who is asked. */
+  service: FaultedService | null;
   /** Set once it is known what is asked. */
   fault: Fault | null;
   /** Resets the connection. */
@@ -40,6 +46,7 @@ export type Exchange = {
 export type Dispatch = (exchange: Exchange) => Promise<HttpAnswer>;
 
 const MAX_FORM_BYTES = 1024 * 1024;
+const UNSIGNED = 'UNSIGNED-PAYLOAD';
 const FORM = 'application/x-www-form-urlencoded';
 
 export function createDispatch(options: DispatchOptions): Dispatch {
@@ -48,6 +55,10 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     const reading = readSignature(http);
     const service = reading.kind === 'signed' ? reading.signature.scope.service : guessService(http);
     if (service === 's3') return answerS3({ options, exchange });
+    if (service === 'ebs') {
+      exchange.service = service;
+      return answerEbs({ options, exchange });
+    }
     if (service === 'ec2' || service === 'sts' || service === 'iam') {
       return answerQueryService({ options, exchange, service });
     }
@@ -88,6 +99,69 @@ async function answerS3({
     const answer = answerRefusal(error, http);
     return { ...answer, headers: { ...headers, ...answer.headers } };
   }
+}
+
+async function answerEbs({
+  options,
+  exchange,
+}: {
+  options: DispatchOptions;
+  exchange: Exchange;
+}): Promise<HttpAnswer> {
+  const { http } = exchange;
+  const { ebs, requests } = options;
+  const headers = { 'x-amzn-requestid': http.id };
+  try {
+    const call = ebs.understand(http);
+    const { action, snapshotId, blockIndex } = call;
+    const block =
+      action === 'PutSnapshotBlock' && blockIndex !== null ? { snapshotId, index: blockIndex } : null;
+    const logged: LoggedRequest = { service: 'ebs', action, part: null, block };
+    requests.arrive(logged);
+    await meetFault({ options, exchange, logged });
+    ebs.admit(call);
+    const body = await takeSignedBody({ options, http, mayBeUnsigned: block !== null });
+    const answer = await ebs.answer(call, { http, body });
+    requests.succeed(logged);
+    return { ...answer, headers: { ...headers, ...answer.headers } };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const answer = answerEbsRefusal(error);
+    return { ...answer, headers: { ...headers, ...answer.headers } };
+  }
+}
+
+/**
+ * Clients say in a header what their signature covers, the body's hash or that it covers none; those that do not say it
+ * signed the hash or, for blocks, `UNSIGNED-PAYLOAD`: the checksum, which is signed, speaks for the block.
+ */
+async function takeSignedBody({
+  options: { account, now },
+  http,
+  mayBeUnsigned,
+}: {
+  options: DispatchOptions;
+  http: HttpRequest;
+  mayBeUnsigned: boolean;
+}): Promise<EbsBody> {
+  const signature = requireSignature('ebs', http);
+  const check = (payloadHash: string): void =>
+    authenticate({ request: http, signature, payloadHash, service: 'ebs', account, now: now() });
+  const said = http.headers['x-amz-content-sha256'];
+  if (typeof said === 'string') check(said);
+  const body = await readEbsBody(http.body);
+  const hash = body.sha256.toString('hex');
+  if (said === undefined) {
+    try {
+      check(hash);
+    } catch (error) {
+      if (!mayBeUnsigned || !(error instanceof Refusal)) throw error;
+      check(UNSIGNED);
+    }
+  } else if (said !== hash && !(mayBeUnsigned && said === UNSIGNED)) {
+    throw refuseAccess('ebs', { kind: 'wrong-signature' });
+  }
+  return body;
 }
 
 async function answerQueryService({
@@ -142,13 +216,19 @@ async function meetFault({
   exchange.fault = fault;
   if (fault.delayMs !== undefined) await wait(fault.delayMs, undefined, { signal: exchange.http.signal });
   // A form is read whole before it is known what it asks: any cut comes now.
-  if (fault.dropAfterBytes === 0 || (service !== 's3' && fault.dropAfterBytes !== undefined)) {
+  const isForm = service !== 's3' && service !== 'ebs';
+  if (fault.dropAfterBytes === 0 || (isForm && fault.dropAfterBytes !== undefined)) {
     exchange.drop();
     throw new Error('connection reset by an injected fault');
   }
   if (fault.error === undefined) return;
-  const { status, code, message = 'This answer was injected for a test.' } = fault.error;
-  throw new Refusal({ status, code, message });
+  const { status, code, message = 'This answer was injected for a test.', reason } = fault.error;
+  throw new Refusal({
+    status,
+    code,
+    message,
+    ...(reason === undefined ? {} : { fields: { Reason: reason } }),
+  });
 }
 
 function requireSignature(service: FaultedService, http: HttpRequest): Signature {
@@ -169,7 +249,7 @@ function requireSignature(service: FaultedService, http: HttpRequest): Signature
 function readPayloadHash({ headers }: HttpRequest, { place }: Signature): string {
   const header = headers['x-amz-content-sha256'];
   if (typeof header === 'string') return header;
-  if (place === 'query') return 'UNSIGNED-PAYLOAD';
+  if (place === 'query') return UNSIGNED;
   const message = 'Missing required header for this request: x-amz-content-sha256';
   throw new Refusal({ status: 400, code: 'InvalidRequest', message });
 }

@@ -1,7 +1,7 @@
 /** Faults that a test puts in the way of requests. They are reachable from the process only, never over HTTP. */
 import type { IncomingMessage } from 'node:http';
 
-export type FaultedService = 's3' | 'ec2' | 'sts' | 'iam';
+export type FaultedService = 's3' | 'ebs' | 'ec2' | 'sts' | 'iam';
 
 export type Fault = {
   service: FaultedService;
@@ -9,8 +9,10 @@ export type Fault = {
   action?: string;
   /** Only this part of a multipart upload. */
   partNumber?: number;
-  /** How many requests it meets before it is gone; default 1. */
+  /** How many requests it meets before it is gone; default 1, or no end where it has a rate. */
   times?: number;
+  /** Meets this share of the requests, evenly: 0.05 is every twentieth. */
+  rate?: number;
   /** Lets so many requests pass first. */
   skip?: number;
   /** Waits before anything else is done. */
@@ -19,8 +21,8 @@ export type Fault = {
   dropAfterBytes?: number;
   /** Does the work, then resets the connection instead of answering: the client cannot know. */
   dropAnswer?: boolean;
-  /** Answers with this error, for example {status: 503, code: 'SlowDown'}. */
-  error?: { status: number; code: string; message?: string };
+  /** Answers with this error, for example {status: 503, code: 'SlowDown'}; EBS direct's have a reason, too. */
+  error?: { status: number; code: string; message?: string; reason?: string };
 };
 
 export type FaultedRequest = { service: FaultedService; action: string; partNumber: number | null };
@@ -33,9 +35,12 @@ export type Faults = {
 };
 
 export function createFaults(): Faults {
-  let waiting: { fault: Fault; skip: number; times: number }[] = [];
+  let waiting: { fault: Fault; skip: number; times: number; due: number }[] = [];
   return {
-    add: (fault) => void waiting.push({ fault, skip: fault.skip ?? 0, times: fault.times ?? 1 }),
+    add(fault) {
+      const times = fault.times ?? (fault.rate === undefined ? 1 : Number.POSITIVE_INFINITY);
+      waiting.push({ fault, skip: fault.skip ?? 0, times, due: 0 });
+    },
     clear: () => {
       waiting = [];
     },
@@ -46,6 +51,9 @@ export function createFaults(): Faults {
           entry.skip -= 1;
           continue;
         }
+        entry.due += entry.fault.rate ?? 1;
+        if (entry.due < 1) continue;
+        entry.due -= 1;
         entry.times -= 1;
         if (entry.times === 0) waiting = waiting.filter((other) => other !== entry);
         return entry.fault;

@@ -29,6 +29,7 @@ export type AnswerBody =
   /** Headers of a body that is not sent (HEAD). */
   | { kind: 'omitted'; lengthBytes: number }
   | { kind: 'text'; text: string }
+  | { kind: 'bytes'; bytes: Uint8Array }
   | { kind: 'file'; path: string; offsetBytes: number; lengthBytes: number };
 
 export const EMPTY: AnswerBody = { kind: 'empty' };
@@ -90,6 +91,10 @@ export async function writeAnswer({
     case 'text':
       response.setHeader('Content-Length', Buffer.byteLength(body.text));
       response.end(body.text);
+      return;
+    case 'bytes':
+      response.setHeader('Content-Length', body.bytes.length);
+      response.end(body.bytes);
       return;
     case 'file':
       await sendFile({ response, body, signal });

@@ -10,6 +10,8 @@ export type RequestLog = {
   succeeded(service: FaultedService, action: string): number;
   /** How often each part of the uploads to this key was stored, by part number. */
   storedParts(bucket: string, key: string): ReadonlyMap<number, number>;
+  /** How often each block of a snapshot was stored, by its index. */
+  storedBlocks(snapshotId: string): ReadonlyMap<number, number>;
   clear(): void;
 };
 
@@ -17,6 +19,7 @@ export type LoggedRequest = {
   service: FaultedService;
   action: string;
   part: { bucket: string; key: string; number: number } | null;
+  block?: { snapshotId: string; index: number } | null;
 };
 
 export type WritableRequestLog = RequestLog & {
@@ -24,33 +27,38 @@ export type WritableRequestLog = RequestLog & {
   succeed(request: LoggedRequest): void;
 };
 
-/** The oldest keys' part counts are forgotten beyond this: a sandbox may run for months. */
+/** The oldest keys' and snapshots' counts are forgotten beyond this: a sandbox may run for months. */
 const MAX_KEYS = 256;
 
 export function createRequestLog(): WritableRequestLog {
   const received = new Map<string, number>();
   const succeeded = new Map<string, number>();
   const parts = new Map<string, Map<number, number>>();
+  const blocks = new Map<string, Map<number, number>>();
   return {
     received: (service, action) => received.get(`${service}:${action}`) ?? 0,
     receivedByAction: () => Object.fromEntries(received),
     succeeded: (service, action) => succeeded.get(`${service}:${action}`) ?? 0,
     storedParts: (bucket, key) => parts.get(`${bucket}/${key}`) ?? new Map(),
+    storedBlocks: (snapshotId) => blocks.get(snapshotId) ?? new Map(),
     clear: () => {
-      for (const counts of [received, succeeded, parts]) counts.clear();
+      for (const counts of [received, succeeded, parts, blocks]) counts.clear();
     },
     arrive: ({ service, action }) => increment(received, `${service}:${action}`),
-    succeed({ service, action, part }) {
+    succeed({ service, action, part, block }) {
       increment(succeeded, `${service}:${action}`);
-      if (part === null) return;
-      const name = `${part.bucket}/${part.key}`;
-      const counts = parts.get(name) ?? new Map<number, number>();
-      parts.set(name, counts);
-      increment(counts, part.number);
-      const [oldest] = parts.keys();
-      if (parts.size > MAX_KEYS && oldest !== undefined) parts.delete(oldest);
+      if (part !== null) countWithin(parts, `${part.bucket}/${part.key}`, part.number);
+      if (block) countWithin(blocks, block.snapshotId, block.index);
     },
   };
+}
+
+function countWithin(all: Map<string, Map<number, number>>, name: string, number: number): void {
+  const counts = all.get(name) ?? new Map<number, number>();
+  all.set(name, counts);
+  increment(counts, number);
+  const [oldest] = all.keys();
+  if (all.size > MAX_KEYS && oldest !== undefined) all.delete(oldest);
 }
 
 function increment<K>(counts: Map<K, number>, key: K): void {

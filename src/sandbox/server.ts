@@ -1,5 +1,5 @@
 /**
- * The sandbox cloud: look-alikes of S3, EC2, STS and IAM on one port of localhost, with their state in one folder.
+ * The sandbox cloud: look-alikes of S3, EC2, EBS direct, STS and IAM on one port of localhost, with their state in one folder.
  * Clients reach it through the SDKs' standard endpoint settings (`AWS_ENDPOINT_URL`).
  */
 import { randomUUID } from 'node:crypto';
@@ -14,6 +14,8 @@ import type { JsonObject } from '../domain/json.ts';
 import type { LogLevel } from '../domain/ports.ts';
 import { openAccount } from './account.ts';
 import { createDispatch, type Dispatch, type Exchange } from './dispatch.ts';
+import { answerEbsRefusal } from './ebs/refusals.ts';
+import { createEbs } from './ebs/service.ts';
 import type { Ec2Limits } from './ec2/cloud.ts';
 import type { NetworkSeed } from './ec2/network-seed.ts';
 import { createEc2 } from './ec2/service.ts';
@@ -22,6 +24,7 @@ import { lockFolder } from './folder-lock.ts';
 import { type HttpAnswer, type HttpRequest, readBody, writeAnswer } from './http.ts';
 import { openIam } from './iam.ts';
 import { answerQuery } from './query-protocol.ts';
+import { Refusal } from './refusal.ts';
 import { createRequestLog, type RequestLog } from './request-log.ts';
 import { openS3 } from './s3/service.ts';
 import { createSts } from './sts.ts';
@@ -38,7 +41,9 @@ export type SandboxOptions = {
   /** EC2's home region, and the one whose key signs; kept with the folder. Default `eu-central-1`. */
   region?: string;
   accountId?: string;
-  /** EC2's quotas and times, for tests. */
+  /** For measurements: EBS direct checks each block and throws it away. What was written so cannot be read. */
+  dropsEbsBlocks?: boolean;
+  /** EC2's and EBS direct's quotas and times, for tests. */
   limits?: Partial<Ec2Limits>;
   /** The VPC, subnets and groups of a new account. */
   network?: NetworkSeed;
@@ -94,9 +99,16 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     }),
   );
+  const ebs = createEbs({
+    cloud: ec2.cloud,
+    writes: ec2.writes,
+    secret: account.secretAccessKey,
+    dropsBlocks: options.dropsEbsBlocks === true,
+  });
   const dispatch = createDispatch({
     account,
     s3,
+    ebs,
     faults,
     requests,
     now,
@@ -139,7 +151,8 @@ type FrontOptions = { dispatch: Dispatch; stopping: AbortController; log: Sandbo
 function createFront({ dispatch, stopping, log, now }: FrontOptions): Front {
   const running = new Set<Promise<void>>();
   // A part of 5 GiB on a slow line takes longer than any limit on the whole request.
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+  const settings = { requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true };
+  const server = createServer(settings, (request, response) => {
     const work = serve({ request, response, dispatch, stopping: stopping.signal, log, now });
     running.add(work);
     void work.finally(() => running.delete(work));
@@ -180,6 +193,7 @@ async function serve({
       signal: AbortSignal.any([gone.signal, stopping]),
       body: readBody(request, () => exchange.fault),
     }),
+    service: null,
     fault: null,
     drop: () => dropConnection(request),
   };
@@ -195,7 +209,7 @@ async function serve({
       id: http.id,
     });
     if (response.headersSent) dropConnection(request);
-    else await writeAnswer({ response, answer: internalError(http), signal: http.signal });
+    else await writeAnswer({ response, answer: internalError(exchange), signal: http.signal });
   } finally {
     // What is left of a refused body is taken and dropped, or the client could not read why.
     request.resume();
@@ -216,7 +230,11 @@ function describe(request: IncomingMessage, rest: Pick<HttpRequest, 'signal' | '
 }
 
 /** Each service's SDK finds its code in this. */
-function internalError({ id }: HttpRequest): HttpAnswer {
+function internalError({ http: { id }, service }: Exchange): HttpAnswer {
+  if (service === 'ebs') {
+    const message = 'An internal error has occurred.';
+    return answerEbsRefusal(new Refusal({ status: 500, code: 'InternalServerException', message }));
+  }
   const Code = 'InternalError';
   const Message = 'We encountered an internal error. Please try again.';
   const body = { Code, Message, RequestId: id, Errors: { Error: { Code, Message } }, RequestID: id };

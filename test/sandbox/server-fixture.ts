@@ -2,6 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { EBSClient } from '@aws-sdk/client-ebs';
+import { EC2Client } from '@aws-sdk/client-ec2';
 import { IAMClient } from '@aws-sdk/client-iam';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { STSClient } from '@aws-sdk/client-sts';
@@ -14,6 +16,8 @@ export type Fixture = AsyncDisposable & {
   restart(): Promise<void>;
   /** One attempt per request, so that a test sees each answer. */
   s3(config?: S3ClientConfig): S3Client;
+  ebs(): EBSClient;
+  ec2(): EC2Client;
   iam(): IAMClient;
   sts(): STSClient;
 };
@@ -42,6 +46,8 @@ export async function startFixture(options: Partial<SandboxOptions> = {}): Promi
       sandbox = await startSandbox({ folder, acceleration: 'tcg', ...options });
     },
     s3: (more = {}) => own(new S3Client({ ...config(), ...more })),
+    ebs: () => own(new EBSClient(config())),
+    ec2: () => own(new EC2Client(config())),
     iam: () => own(new IAMClient(config())),
     sts: () => own(new STSClient(config())),
     async [Symbol.asyncDispose]() {

@@ -32,6 +32,12 @@ export type Ec2Limits = {
   healthyAfterMs: number;
   /** A guest that said nothing by then is `impaired`. */
   silentAfterMs: number;
+  /** Snapshots under way that were started through EBS direct; beyond it StartSnapshot is refused. */
+  pendingSnapshots: number;
+  /** From CompleteSnapshot until a snapshot is `completed`, at the earliest. */
+  sealingMs: number;
+  /** EBS direct's requests a second, by action; Infinity: as many as come. AWS's figures where it names none. */
+  ebsRequestsPerSecond: Readonly<Record<string, number>>;
 };
 
 export const DEFAULT_LIMITS: Ec2Limits = {
@@ -46,6 +52,9 @@ export const DEFAULT_LIMITS: Ec2Limits = {
   shutdownMs: 30_000,
   healthyAfterMs: 3_000,
   silentAfterMs: 300_000,
+  pendingSnapshots: 100,
+  sealingMs: 300,
+  ebsRequestsPerSecond: {},
 };
 
 export type Ec2Clock = {
@@ -57,6 +66,8 @@ export type Ec2Files = {
   snapshot(id: string): string;
   /** While it is being written. */
   partialSnapshot(id: string): string;
+  /** Which blocks a snapshot under way holds, with their digests. */
+  blockLog(id: string): string;
   volume(id: string): string;
   /** A private link to an object under import. */
   download(taskId: string, disk: number): string;
@@ -106,8 +117,18 @@ export type Fleet = AsyncDisposable & {
   screenshot(id: string, signal: AbortSignal): Promise<Uint8Array | null>;
 };
 
+/** Snapshots that are written block by block, as EC2 sees them. */
+export type BlockWrites = AsyncDisposable & {
+  /** Gives up those that were idle for too long. */
+  settle(): Promise<void>;
+  /** Percent. */
+  progress(snapshotId: string): number;
+  /** Ends the writing of a snapshot whose record is gone. */
+  discard(snapshotId: string): Promise<void>;
+};
+
 /** An action's world: the cloud and those who work in its background. */
-export type Ec2Desk = Ec2Cloud & { imports: Imports; fleet: Fleet };
+export type Ec2Desk = Ec2Cloud & { imports: Imports; fleet: Fleet; writes: BlockWrites };
 
 export function nameFiles(root: string): Ec2Files {
   const folders = {
@@ -121,6 +142,7 @@ export function nameFiles(root: string): Ec2Files {
     folders,
     snapshot: (id) => join(folders.snapshots, `${id}.raw`),
     partialSnapshot: (id) => join(folders.snapshots, `${id}.partial`),
+    blockLog: (id) => join(folders.snapshots, `${id}.blocks`),
     volume: (id) => join(folders.volumes, `${id}.qcow2`),
     download: (taskId, disk) => join(folders.downloads, `${taskId}.${disk}`),
     instance: (id) => join(folders.instances, id),

@@ -8,6 +8,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Acceleration } from '../../boot/acceleration.ts';
+import { openSnapshotWrites, type SnapshotWrites } from '../ebs/snapshot-writes.ts';
 import type { ObjectReader, RoleReader } from '../neighbours.ts';
 import { answerQuery, type QueryActions, type QueryContext, type QueryResponse } from '../query-protocol.ts';
 import { openStore } from '../store.ts';
@@ -56,6 +57,9 @@ export type Ec2Options = {
 };
 
 export type Ec2 = AsyncDisposable & {
+  /** What EBS direct works with: its snapshots are EC2's. */
+  cloud: Ec2Cloud;
+  writes: SnapshotWrites;
   actions: QueryActions;
   /** Answers one request; refusals are answers, too. */
   handle(params: URLSearchParams, context: QueryContext): Promise<QueryResponse>;
@@ -76,8 +80,9 @@ export async function createEc2(options: Ec2Options): Promise<Ec2> {
   await sweepFiles(cloud);
   const stack = new AsyncDisposableStack();
   const imports = stack.use(await openImports(cloud));
+  const writes = stack.use(await openSnapshotWrites(cloud));
   const fleet = stack.use(await openFleet({ cloud, acceleration: options.acceleration ?? null }));
-  const desk = { ...cloud, imports, fleet };
+  const desk = { ...cloud, imports, fleet, writes };
   const actions: QueryActions = {
     ...importTaskActions(desk),
     ...imageImportActions(desk),
@@ -94,6 +99,8 @@ export async function createEc2(options: Ec2Options): Promise<Ec2> {
     ...tagActions(desk),
   };
   return {
+    cloud,
+    writes,
     actions,
     handle: (params, context) => answerQuery({ service: 'ec2', actions, params, context }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),

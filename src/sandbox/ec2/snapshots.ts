@@ -1,4 +1,4 @@
-/** Snapshots: what imports leave, what images and volumes are made of. */
+/** Snapshots: what imports and EBS direct leave, what images and volumes are made of. */
 import { rm } from 'node:fs/promises';
 import { textParameter } from '../query-form.ts';
 import { defineEc2Action, type QueryActions } from '../query-protocol.ts';
@@ -19,7 +19,7 @@ export function snapshotActions(desk: Ec2Desk): QueryActions {
   return { DescribeSnapshots: describeSnapshots(desk), DeleteSnapshot: deleteSnapshot(desk) };
 }
 
-function describeSnapshots({ store, accountId, imports }: Ec2Desk) {
+function describeSnapshots({ store, accountId, imports, writes }: Ec2Desk) {
   return defineEc2Action(
     {
       SnapshotId: idsParameter,
@@ -28,14 +28,17 @@ function describeSnapshots({ store, accountId, imports }: Ec2Desk) {
       ...filterParameters,
       ...pageParameters,
     },
-    (input) => {
+    async (input) => {
+      await writes.settle();
       const { snapshots } = store.read();
       const named = input.SnapshotId?.map((id) =>
         requireMember({ members: snapshots, kind: 'snapshot', id }),
       );
       const isOurs = input.Owner?.every((owner) => owner !== 'self' && owner !== accountId) !== true;
-      const progressOf = (snapshot: Snapshot) =>
-        snapshot.state === 'completed' ? 100 : imports.snapshotProgress(snapshot.id);
+      const progressOf = ({ id, state, writing }: Snapshot) => {
+        if (state === 'completed') return 100;
+        return writing === undefined ? imports.snapshotProgress(id) : writes.progress(id);
+      };
       const page = cutPage({
         members: filterMembers({
           members: isOurs ? (named ?? Object.values(snapshots)) : [],
@@ -57,9 +60,10 @@ function describeSnapshots({ store, accountId, imports }: Ec2Desk) {
       });
       const snapshotSet = page.members.map((snapshot) => ({
         snapshotId: snapshot.id,
-        // AWS names a volume that does not exist for snapshots that were imported.
+        // AWS names a volume that does not exist for snapshots that are made of no volume.
         volumeId: 'vol-ffffffff',
         status: snapshot.state,
+        statusMessage: snapshot.stateMessage ?? null,
         startTime: new Date(snapshot.createdAt),
         completionTime: snapshot.completedAt === null ? null : new Date(snapshot.completedAt),
         progress: `${progressOf(snapshot)}%`,
@@ -79,6 +83,7 @@ function describeSnapshots({ store, accountId, imports }: Ec2Desk) {
 function deleteSnapshot(desk: Ec2Desk) {
   return defineEc2Action({ SnapshotId: textParameter }, async ({ SnapshotId: id }) => {
     await desk.store.update((state) => removeSnapshot(state, id));
+    await desk.writes.discard(id);
     await collectSnapshotFile(desk, id);
     return { return: true };
   });
@@ -102,10 +107,15 @@ export function removeSnapshot(state: Ec2State, id: string): void {
   delete state.snapshots[id];
 }
 
-/** Volumes read through to their snapshot's file, so it stays, though the snapshot is gone, until they are. */
+/**
+ * Volumes read through to their snapshot's file, and snapshots under way take their parent's blocks when they are
+ * completed: so the file stays, though the snapshot is gone, until they are.
+ */
 export async function collectSnapshotFile({ store, files }: Ec2Cloud, id: string): Promise<void> {
   const { snapshots, volumes } = store.read();
   const isNeeded =
-    Object.hasOwn(snapshots, id) || Object.values(volumes).some((volume) => volume.snapshotId === id);
+    Object.hasOwn(snapshots, id) ||
+    Object.values(volumes).some((volume) => volume.snapshotId === id) ||
+    Object.values(snapshots).some(({ state, writing }) => state === 'pending' && writing?.parentId === id);
   if (!isNeeded) await rm(files.snapshot(id), { force: true });
 }

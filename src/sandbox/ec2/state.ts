@@ -3,6 +3,8 @@
  * Volatile facts (progress of a conversion, a guest's console) live with whoever does the work, not here.
  */
 
+import type { JsonObject } from '../../domain/json.ts';
+
 export type Tags = Record<string, string>;
 
 export type Ec2State = {
@@ -14,6 +16,8 @@ export type Ec2State = {
   groups: Record<string, SecurityGroup>;
   vpcs: Record<string, Vpc>;
   subnets: Record<string, Subnet>;
+  /** By client token: what StartSnapshot answered, also of snapshots that are gone since. */
+  startedSnapshots?: Record<string, StartedSnapshot>;
 };
 
 /** What ClientToken identified, and with which parameters: the same token with others is a mismatch. */
@@ -64,10 +68,16 @@ export type ImportedImage = {
 
 export type BootMode = 'legacy-bios' | 'uefi' | 'uefi-preferred';
 
-/** Its bytes are `snapshots/ID.raw`, of exactly `bytes`. */
+export type StartedSnapshot = { parameters: string; answer: JsonObject; startedAt: number };
+
+/** Its bytes are `snapshots/ID.raw`, of exactly `bytes`, once it is completed. */
 export type Snapshot = {
   id: string;
-  state: 'pending' | 'completed';
+  state: 'pending' | 'completed' | 'error';
+  /** Why it is in `error`. */
+  stateMessage?: string;
+  /** Of snapshots that are written block by block; imported ones have none. */
+  writing?: BlockWriting;
   bytes: number;
   volumeSizeGib: number;
   description: string;
@@ -77,6 +87,28 @@ export type Snapshot = {
   createdAt: number;
   completedAt: number | null;
 };
+
+/**
+ *   pending ──► pending, with `completion` ──► completed
+ *      └──► error: idle for longer than `timeoutMinutes`
+ */
+export type BlockWriting = {
+  /** Its blocks shine through where this one has none. */
+  parentId: string | null;
+  /** The snapshot that the line of parents began with; two of one line can be compared. */
+  lineage: string;
+  timeoutMinutes: number;
+  /** The last write, up to a minute too early: a write costs no update of this state. */
+  touchedAt: number;
+  /** Percent, as the writer says; as old as `touchedAt`. */
+  progress: number;
+  /** What CompleteSnapshot was told; no more blocks are taken. */
+  completion: Completion | null;
+  /** Its blocks were checked and thrown away: it cannot be read. */
+  isDropped: boolean;
+};
+
+export type Completion = { changedBlocksCount: number; checksum: string | null };
 
 export type BlockDevice = {
   deviceName: string;

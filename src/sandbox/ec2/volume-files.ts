@@ -3,8 +3,8 @@ import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createOverlay } from '../../boot/overlay.ts';
 import { runTool } from '../../processes/child.ts';
-import type { Ec2Cloud } from './cloud.ts';
-import { GIB, type Volume } from './state.ts';
+import type { Ec2Cloud, Ec2Files } from './cloud.ts';
+import { GIB, type Snapshot, type Volume } from './state.ts';
 
 /** An overlay of the snapshot, or a blank disk, of the volume's size; what is there already is kept. */
 export async function provideVolume({
@@ -40,7 +40,7 @@ export async function sweepFiles({ store, files }: Ec2Cloud): Promise<void> {
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
   const { snapshots, volumes, instances } = store.read();
   const needed = new Set([
-    ...Object.keys(snapshots).map((id) => files.snapshot(id)),
+    ...Object.values(snapshots).flatMap((snapshot) => filesOf(files, snapshot)),
     ...Object.values(volumes).flatMap(({ snapshotId }) =>
       snapshotId === null ? [] : files.snapshot(snapshotId),
     ),
@@ -55,6 +55,13 @@ export async function sweepFiles({ store, files }: Ec2Cloud): Promise<void> {
       if (!needed.has(path)) await rm(path, { recursive: true, force: true });
     }
   }
+}
+
+/** A snapshot that is written block by block outlives the sandbox with the blocks that it has; an import begins anew. */
+function filesOf(files: Ec2Files, { id, state, writing }: Snapshot): string[] {
+  if (state !== 'pending' || writing === undefined) return [files.snapshot(id)];
+  const parent = writing.parentId === null ? [] : [files.snapshot(writing.parentId)];
+  return [files.snapshot(id), files.partialSnapshot(id), files.blockLog(id), ...parent];
 }
 
 async function exists(path: string): Promise<boolean> {
