@@ -2,7 +2,7 @@
  * Packs blocks on worker threads: testing for zeros, digesting and deflating take 5 ms a block, and as many cores as
  * there are. Buffers go to a thread and come back without being copied, and are used again once their chunk was taken.
  *
- * Memory: some 15 MiB a thread, and for each block that is packed or not released yet 0.5 MiB of packed bytes.
+ * Memory: 17 MiB a thread, and for each block that is being packed or was not released yet 0.5 MiB of packed bytes.
  */
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
@@ -18,7 +18,7 @@ import { DEFAULT_LEVEL, type DeflateLevel, MAX_PACKED_BLOCK_BYTES } from './vmdk
 export type BlockPackerOptions = {
   container: Container;
   diskBytes: number;
-  /** Default: one for each core. */
+  /** Default: one for each core, up to 8. */
   threads?: number;
   /** How hard VMDK's grains are compressed. Default: 1, the fastest. */
   level?: DeflateLevel;
@@ -28,6 +28,8 @@ export type BlockPackerOptions = {
 const WORKER = new URL(`./block-packer-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 /** Instead of the process's own, of which some fail a thread; Node 22 calls type stripping experimental in each. */
 const THREAD_FLAGS = ['--disable-warning=ExperimentalWarning'];
+/** They pack some 0.8 GB/s of content, more than one upload carries; more would only cost memory. */
+const MAX_DEFAULT_THREADS = 8;
 /** It keeps nothing between two blocks: a small heap is swept often, and the thread stays small. */
 const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
@@ -36,7 +38,7 @@ const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2,
  * whatever comes after: the packer is to be disposed.
  */
 export async function openBlockPacker(options: BlockPackerOptions): Promise<BlockPacker> {
-  const { container, diskBytes, threads = availableParallelism(), level = DEFAULT_LEVEL } = options;
+  const { container, diskBytes, threads = defaultThreads(), level = DEFAULT_LEVEL } = options;
   const settings: PackerSettings = { container, diskBytes, level };
   const spares: ArrayBuffer[] = [];
   let failure: LandfallError | null = null;
@@ -64,6 +66,10 @@ export async function openBlockPacker(options: BlockPackerOptions): Promise<Bloc
       await owned.disposeAsync();
     },
   };
+}
+
+function defaultThreads(): number {
+  return Math.min(MAX_DEFAULT_THREADS, availableParallelism());
 }
 
 type Waiting = { resolve(answer: PackAnswer): void; reject(error: LandfallError): void };

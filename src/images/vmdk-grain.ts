@@ -59,6 +59,7 @@ function writeGrain(write: {
   into.writeBigUInt64LE(BigInt(diskSector), at);
   into.writeUInt32LE(deflated.length, at + 8);
   into.set(deflated, at + GRAIN_MARKER_BYTES);
+  freeNow(deflated);
   const lengthBytes = GRAIN_MARKER_BYTES + deflated.length;
   const paddedBytes = Math.ceil(lengthBytes / SECTOR_BYTES) * SECTOR_BYTES;
   into.fill(0, at + lengthBytes, at + paddedBytes);
@@ -68,10 +69,20 @@ function writeGrain(write: {
 /** What does not shrink is stored: only that bounds the length of a grain whatever is in it. */
 function deflateGrain(grain: Uint8Array, level: DeflateLevel): Buffer {
   const deflated = deflate(grain, level);
-  return deflated.length < GRAIN_BYTES ? deflated : deflate(grain, constants.Z_NO_COMPRESSION);
+  if (deflated.length < GRAIN_BYTES) return deflated;
+  freeNow(deflated);
+  return deflate(grain, constants.Z_NO_COMPRESSION);
 }
 
 /** `chunkSize` as large as the result may be: one allocation and no copy. */
 function deflate(grain: Uint8Array, level: number): Buffer {
   return deflateSync(grain, { level, memLevel: MEMORY_LEVEL, chunkSize: MAX_PACKED_GRAIN_BYTES });
+}
+
+/**
+ * The collector lets some 30 MiB of such buffers pile up in each thread before it sweeps: moving the memory out frees it
+ * at once. Not where the bytes lie in a pool that others share.
+ */
+function freeNow({ buffer }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === MAX_PACKED_GRAIN_BYTES) buffer.transfer(0);
 }
