@@ -56,11 +56,11 @@ function writeGrain(write: {
 }): number {
   const { diskSector, grain, into, at, level } = write;
   const deflated = deflateGrain(grain, level);
+  const lengthBytes = GRAIN_MARKER_BYTES + deflated.length;
   into.writeBigUInt64LE(BigInt(diskSector), at);
   into.writeUInt32LE(deflated.length, at + 8);
   into.set(deflated, at + GRAIN_MARKER_BYTES);
   freeNow(deflated);
-  const lengthBytes = GRAIN_MARKER_BYTES + deflated.length;
   const paddedBytes = Math.ceil(lengthBytes / SECTOR_BYTES) * SECTOR_BYTES;
   into.fill(0, at + lengthBytes, at + paddedBytes);
   return paddedBytes;
@@ -81,7 +81,7 @@ function deflate(grain: Uint8Array, level: number): Buffer {
 
 /**
  * The collector lets some 30 MiB of such buffers pile up in each thread before it sweeps: moving the memory out frees it
- * at once. Not where the bytes lie in a pool that others share.
+ * at once, and leaves the buffer empty. Not where its bytes lie in a pool that others share.
  */
 function freeNow({ buffer }: Buffer): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === MAX_PACKED_GRAIN_BYTES) buffer.transfer(0);

@@ -7,6 +7,7 @@ import type { Container, FileSlice } from '../../src/domain/image.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { openBlockPacker } from '../../src/images/block-packer.ts';
 import { inspectHeader } from '../../src/images/header-guard.ts';
+import { imageInfo } from '../../src/images/qemu-img.ts';
 import { createStreamEncoder, maxFileBytes } from '../../src/images/stream-encoder.ts';
 import type { DeflateLevel } from '../../src/images/vmdk-grain.ts';
 import { runTool } from '../../src/processes/child.ts';
@@ -76,6 +77,9 @@ describe.each(CONTAINERS)('createStreamEncoder for %s', (container) => {
     const { bytes } = await inspectHeader(sliceOf(made), { format: FORMATS[container] });
     expect(bytes).toBe(container === 'vhd-fixed' ? Math.ceil(diskBytes / MIB) * MIB : diskBytes);
     const signal = AbortSignal.timeout(10_000);
+    // Of a VHD from a creator it does not know, qemu would believe the geometry, which is smaller.
+    const image = { format: FORMATS[container], file: sliceOf(made) };
+    expect(await imageInfo({ image, signal })).toMatchObject({ bytes });
     await checkDisk({ file: made, format: IMPORT_FORMATS[container], signal });
     expect((await stat(made)).size).toBe(encoder.lengthBytes);
     const dataBytes = blocks.length * BLOCK_BYTES;
