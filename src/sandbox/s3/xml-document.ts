@@ -29,6 +29,8 @@ function parse(text: string, lists: readonly string[]): Record<string, unknown> 
     parseTagValue: false,
     trimValues: false,
     processEntities: true,
+    // With them come references by number: Go's SDK (rclone) writes the quotes of an ETag as &#34;.
+    htmlEntities: true,
     removeNSPrefix: true,
     isArray: (name) => lists.includes(name),
   });
