@@ -60,9 +60,20 @@ export function isSignedWith({
   return isSame(signText(signingKey(signature.scope, secretAccessKey), text), signature.value);
 }
 
-export function signingKey({ date, region, service }: Scope, secretAccessKey: string): Buffer {
+/** Good for a day and a service: four rounds of HMAC that no two requests in a row need twice. */
+const signingKeys = new Map<string, Buffer>();
+const MAX_SIGNING_KEYS = 16;
+
+export function signingKey(scope: Scope, secretAccessKey: string): Buffer {
+  const name = `${scopeText(scope)} ${secretAccessKey}`;
+  const known = signingKeys.get(name);
+  if (known !== undefined) return known;
+  const { date, region, service } = scope;
   const start: Buffer = Buffer.from(`AWS4${secretAccessKey}`);
-  return [date, region, service, 'aws4_request'].reduce((key, step) => hmac(key, step), start);
+  const made = [date, region, service, 'aws4_request'].reduce((key, step) => hmac(key, step), start);
+  if (signingKeys.size >= MAX_SIGNING_KEYS) signingKeys.clear();
+  signingKeys.set(name, made);
+  return made;
 }
 
 export function signText(key: Buffer, text: string): string {
