@@ -10,7 +10,7 @@ COPY adapters adapters
 RUN npm run build && npm ci --omit=dev --omit=optional --no-audit --no-fund
 
 FROM node:24-bookworm-slim
-# qemu-utils reads and converts images; util-linux has setpriv, prlimit and flock, which limit and end child processes.
+# qemu-utils reads images; util-linux has setpriv, prlimit and flock, which limit and end child processes.
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates qemu-utils util-linux \
   && rm -rf /var/lib/apt/lists/*

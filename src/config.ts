@@ -8,7 +8,7 @@ export type Config = {
   home: string;
   /** null: the embedded Redis of this home. */
   redisUrl: string | null;
-  /** Absolute folder for converted and unpacked disks; shared by all workers of a site. */
+  /** Absolute folder for unpacked and spooled disks; shared by all workers of a site. */
   staging: string;
   /** Absolute folder, or s3://bucket/prefix. */
   evidence: string;
@@ -21,7 +21,7 @@ export type Config = {
 export const ENVIRONMENT = {
   LANDFALL_HOME: 'folder for the embedded Redis, staging, evidence and logs (default .landfall)',
   REDIS_URL: 'redis://, rediss:// or unix:/path; default: an embedded Redis owned by `landfall up`',
-  LANDFALL_STAGING: 'folder for converted disks (default LANDFALL_HOME/staging)',
+  LANDFALL_STAGING: 'folder for unpacked and spooled disks (default LANDFALL_HOME/staging)',
   LANDFALL_EVIDENCE: 'folder or s3://bucket/prefix for proofs (default LANDFALL_HOME/evidence)',
   LANDFALL_LOG: 'debug, info, warn or error (default info)',
 } as const;

@@ -14,13 +14,10 @@ import { within } from './state/within.ts';
 
 export type PoolSize = { stage: Stage; concurrency: number };
 
-/**
- * One process on two cores: export and validate hardly work, convert takes a core each, upload's memory is
- * parts × concurrency, import waits.
- */
+/** One process on two cores: only upload works hard, and its memory is that of one disk × concurrency; the others wait. */
 export const DEFAULT_POOLS: readonly PoolSize[] = [
   { stage: 'export', concurrency: 8 },
-  { stage: 'convert', concurrency: 2 },
+  { stage: 'convert', concurrency: 4 },
   { stage: 'upload', concurrency: 4 },
   { stage: 'import', concurrency: 4 },
   { stage: 'validate', concurrency: 4 },

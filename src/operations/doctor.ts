@@ -19,7 +19,7 @@ const TOOLS: readonly Tool[] = [
     command: 'qemu-img',
     args: ['--version'],
     needed: true,
-    purpose: 'converts disks',
+    purpose: 'makes the disks of the sandbox',
     package: 'qemu-utils',
   },
   { command: 'qemu-nbd', args: ['--version'], needed: true, purpose: 'reads disks', package: 'qemu-utils' },

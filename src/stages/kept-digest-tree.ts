@@ -26,14 +26,6 @@ export async function readKeptTree(
   return bytes === null ? null : await decodeDigestTree(bytes);
 }
 
-export async function rootOfKeptTree(
-  { record, evidence, context }: StepInput,
-  disk: string,
-): Promise<string | null> {
-  const tree = await readKeptTree(evidence, { record, disk }, context.signal);
-  return tree === null ? null : Buffer.from(await tree.root()).toString('hex');
-}
-
 function treePath(record: MachineRecord, disk: string): string {
   return proofPath(record, `disk-${disk}.digests`);
 }

@@ -13,11 +13,12 @@ import { BLOCK_BYTES } from '../blocks/stream-encoder.ts';
 import { formatBytes } from '../domain/byte-size.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Fingerprint, Image } from '../domain/image.ts';
+import type { JsonObject } from '../domain/json.ts';
 import type { ExportRequest, Source, StepContext } from '../domain/ports.ts';
 import { fingerprintLayout } from '../images/fingerprint.ts';
 import { openImageOverNbd } from '../images/qemu-nbd.ts';
 import { copyMissing } from './copy-missing.ts';
-import { type DigestLedger, openDigestLedger } from './digest-ledger.ts';
+import { openDigestLedger } from './digest-ledger.ts';
 import { watchWhile } from './source-watch.ts';
 import { pathSegment } from './staging.ts';
 import { requireSpace } from './staging-space.ts';
@@ -49,39 +50,52 @@ async function spoolDisk(spooling: Spooling): Promise<Image> {
   });
   const { signal } = watch;
   await using spool = await openSpool(spooling, fingerprint);
-  await using opened = await source.open(image, signal);
-  await using reader = await openDiskReader(opened, signal);
-  await fillSpool({ ...spooling, spool, reader, signal });
-  await requireUnchanged(spooling, fingerprint);
+  if (!(await isWhole(spool, context))) {
+    await using opened = await source.open(image, signal);
+    await using reader = await openDiskReader(opened, signal);
+    await fillSpool({ ...spooling, spool, reader, signal });
+    await requireUnchanged(spooling, fingerprint);
+    await markWhole(spool, context);
+  }
   return rawImage(spool.path, image.bytes);
 }
 
-type Spool = AsyncDisposable & { path: string; file: FileHandle; digests: DigestLedger };
+type Spool = AsyncDisposable & {
+  path: string;
+  file: FileHandle;
+  /** Of this very file and what it is copied from: one that was removed, or holds another state, is begun anew. */
+  identity: JsonObject;
+  key: string;
+};
 
-/** The ledger belongs to this very file: one that was removed, or written from another state, is begun anew. */
-async function openSpool({ request, context, image }: Spooling, fingerprint: Fingerprint): Promise<Spool> {
+async function openSpool({ request, image }: Spooling, fingerprint: Fingerprint): Promise<Spool> {
   await mkdir(request.stagingFolder, { recursive: true });
   const path = join(request.stagingFolder, `spool-${pathSegment(request.disk)}.raw`);
-  await using stack = new AsyncDisposableStack();
-  const file = stack.use(await open(path, constants.O_RDWR | constants.O_CREAT, 0o600));
+  const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
   const { ino, birthtimeMs } = await file.stat();
-  const digests = await openDigestLedger({
-    checkpoints: context.checkpoints,
-    key: `spool/${request.disk}`,
-    identity: { path, fingerprint, file: `${ino}:${birthtimeMs}` },
-    diskBytes: image.bytes,
-  });
-  if (digests.isNew) await file.truncate(0);
-  await file.truncate(image.bytes);
-  const owned = stack.move();
-  return { path, file, digests, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  const identity = { path, fingerprint, bytes: image.bytes, file: `${ino}:${birthtimeMs}` };
+  const key = `spool/${request.disk}`;
+  return { path, file, identity, key, [Symbol.asyncDispose]: () => file.close() };
+}
+
+async function isWhole({ identity, key }: Spool, { checkpoints }: StepContext): Promise<boolean> {
+  return JSON.stringify(await checkpoints.get(`${key}/whole`)) === JSON.stringify(identity);
+}
+
+/** From here on the digests are not needed: upload takes its own. */
+async function markWhole({ identity, key }: Spool, { checkpoints }: StepContext): Promise<void> {
+  await checkpoints.set(`${key}/whole`, identity);
 }
 
 async function fillSpool(
   filling: Spooling & { spool: Spool; reader: DiskReader; signal: AbortSignal },
 ): Promise<void> {
   const { request, context, image, spool, reader, signal } = filling;
-  const { path, file, digests } = spool;
+  const { path, file, identity, key } = spool;
+  const { checkpoints } = context;
+  const digests = await openDigestLedger({ checkpoints, key, identity, diskBytes: image.bytes });
+  if (digests.isNew) await file.truncate(0);
+  await file.truncate(image.bytes);
   const totalBytes = await reader.countDataBytes(signal);
   let doneBytes = digests.knownBytes();
   const bytes = Math.max(0, totalBytes - doneBytes);

@@ -12,8 +12,9 @@ import type { StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome, UploadSink } from '../domain/ports.ts';
 import { maxFileBytes } from '../images/stream-encoder.ts';
 import { compareHeldBlocks } from './compare-held-blocks.ts';
+import { copyMissing } from './copy-missing.ts';
 import { type DigestLedger, openDigestLedger } from './digest-ledger.ts';
-import { keepDigestTree, rootOfKeptTree } from './kept-digest-tree.ts';
+import { keepDigestTree } from './kept-digest-tree.ts';
 import { type SourceWatch, watchSource } from './source-watch.ts';
 import { diskOf, imageOf, missing, type StepInput } from './step-input.ts';
 import { uploadBlocks } from './upload-blocks.ts';
@@ -117,18 +118,30 @@ function containerOf({ form }: Prepared) {
   throw new TypeError('the target opened an upload in parts for a disk that goes up in blocks');
 }
 
-/** The checkpoints go once the tree is in the evidence store; a killed attempt finds it in one of the two. */
-async function keepTree({ input, disk, sink, digests }: Upload): Promise<string> {
-  if (sink.finished !== null && digests.isNew) {
-    const root = await rootOfKeptTree(input, disk);
-    if (root === null) throw missing(input.record, `the digests of disk ${disk}`);
-    return root;
-  }
+/**
+ * The checkpoints go once the tree is in the evidence store. Where an earlier attempt finished the upload, digests may be
+ * missing (Redis can lose its last second): those blocks are read again, so that no half tree is ever kept.
+ */
+async function keepTree(upload: Upload): Promise<string> {
+  const { input, disk, sink, digests } = upload;
+  if (sink.finished !== null) await digestMissing(upload);
   const root = await keepDigestTree(input, { disk, tree: digests.tree });
   input.context.signal.throwIfAborted();
   await digests.clear();
   return root;
 }
+
+async function digestMissing({ input, disk, digests, watch }: Upload): Promise<void> {
+  const { signal } = watch;
+  await using opened = await input.source.open(imageOf(input.record, disk), signal);
+  await using reader = await openDiskReader(opened, signal);
+  const write = async (): Promise<void> => {};
+  await copyMissing({ reader, digests, lanes: DIGEST_LANES, write, onCopied: () => {}, signal });
+  await watch.check();
+}
+
+/** Reading and hashing only: enough to keep the source busy. */
+const DIGEST_LANES = 8;
 
 function withRoot(artifact: Artifact, root: string): Artifact {
   const digest = { algorithm: 'sha256-tree', value: root, isConfirmed: false };

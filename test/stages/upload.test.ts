@@ -220,6 +220,13 @@ describe.each(FORMS)('a disk in $kind', (chosen) => {
     expect(target.finishes).toBe(1);
   });
 
+  it('has all digests of what an earlier attempt finished, also where its checkpoints were lost', async () => {
+    const first = await upload(attempt());
+    const lost = attempt({ state: createDurableState(), evidence: createFakeEvidence() });
+    expect(await upload(lost)).toEqual(first);
+    expect(target.finishes).toBe(1);
+  });
+
   it('keeps the digests when it is killed between the target and the evidence', async () => {
     evidence.failure = new Error('killed');
     await expect(upload(attempt())).rejects.toThrow('killed');

@@ -64,7 +64,7 @@ function describeVerdict(verdict: DiskVerdict): string[] {
       const { differingBlocks, comparedBytes, differingOffsets } = verdict;
       const more = differingBlocks - differingOffsets.length;
       return [
-        `${what}: DIFFERS in ${differingBlocks} blocks of 512 KiB (${formatBytes(comparedBytes)} compared), at the offsets in bytes`,
+        `${what}: DIFFERS in ${differingBlocks} ${differingBlocks === 1 ? 'block' : 'blocks'} of 512 KiB (${formatBytes(comparedBytes)} compared), at the offsets in bytes`,
         ...differingOffsets.map((offset) => `  ${offset} (${formatBytes(offset)})`),
         ...(more > 0 ? [`  and ${more} more`] : []),
       ];

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { LandfallError } from '../../domain/errors.ts';
 import { STAGES, type Stage } from '../../domain/job.ts';
@@ -55,8 +54,7 @@ async function work(context: CommandContext, options: WorkerOptions): Promise<vo
 }
 
 function defaultConcurrency(stage: Stage, defaults: readonly PoolSize[]): number {
-  const size = defaults.find((pool) => pool.stage === stage);
-  return stage === 'convert' ? availableParallelism() : (size?.concurrency ?? 1);
+  return defaults.find((pool) => pool.stage === stage)?.concurrency ?? 1;
 }
 
 function collectStages(text: string, previous: Stage[]): Stage[] {
