@@ -291,3 +291,63 @@ describe('a landing that fails', () => {
     expect(input.context.logs).toContainEqual(expect.objectContaining({ level: 'warn' }));
   });
 });
+
+describe('what an operator is told to do', () => {
+  const [discard, retry, wave] = [
+    '`landfall discard run-1 web01`',
+    '`landfall retry run-1 web01`',
+    '`landfall cancel run-1`, `landfall cleanup run-1`, edit the file (take out what landed), `landfall run WAVE --again`',
+  ];
+  const assumed = (console: string): void => {
+    record = { ...record, machine: { ...record.machine, assumed: ['firmware'] } };
+    see({ console });
+  };
+  const timeOut = async (): Promise<string> => {
+    await runStep(attempt());
+    clock.advance(60_000);
+    return firstLine();
+  };
+  const firstLine = async (): Promise<string> => ((await failure()) as Error).message.split('\n')[0] ?? '';
+
+  it('after a timeout: look again, or change the guest, or the wave in a run of its own', async () => {
+    see({ console: 'idle' });
+    const line = await timeOut();
+    expect(line).toContain(`Slow boot: ${retry} looks again with a fresh deadline.`);
+    expect(line).toContain(`${discard}, mend it at its source, ${retry}`);
+    expect(line).toContain(wave);
+    expect(line).not.toContain('proof.deadline');
+  });
+
+  it('after a panic: no look again, which would see the same panic', async () => {
+    see({ console: 'Kernel panic - not syncing: no init' });
+    const line = await firstLine();
+    expect(line).toContain(`${discard}, mend it at its source, ${retry}`);
+    expect(line).toContain(wave);
+    expect(line).not.toContain('Slow boot');
+  });
+
+  it('of a landing that is gone: land it again', async () => {
+    see({ state: 'gone', console: '', screenshot: null });
+    expect(await firstLine()).toContain(`Then ${discard} and ${retry} land it again.`);
+  });
+
+  it.each([
+    ['an empty console', ''],
+    ['a mute boot from disk', 'SeaBIOS (version 1.16)\nBooting from Hard Disk...'],
+  ])('with %s and assumed firmware: to say the other firmware', async (_, console) => {
+    assumed(console);
+    expect(await timeOut()).toContain('`firmware: uefi` under `from:`');
+  });
+
+  it('of a disk that the firmware could not boot, where firmware was assumed: to say the other', async () => {
+    assumed('SeaBIOS (version 1.16)\nBoot failed: not a bootable disk\nNo bootable device.');
+    expect(await firstLine()).toContain('`firmware: uefi` under `from:`');
+  });
+
+  it('says nothing of firmware where a kernel spoke, or where it was known', async () => {
+    see({ console: 'No bootable device.' });
+    expect(await firstLine()).not.toContain('under `from:`');
+    assumed('SeaBIOS\n[    0.0] Linux version 6.1\nidle');
+    expect(await timeOut()).not.toContain('under `from:`');
+  });
+});
