@@ -116,6 +116,7 @@ async function checkStaging({
   stagingFolder,
   machinesAtOnce,
 }: Preflight): Promise<Finding[]> {
+  if (planned.length === 0) return [];
   const needs = await Promise.all(planned.map(({ machine }) => estimateStaging(machine, target)));
   const largestFirst = needs.sort((a, b) => b - a);
   const largest = largestFirst[0] ?? 0;
@@ -131,7 +132,7 @@ async function checkStaging({
     const message = `${Math.min(machinesAtOnce, planned.length)} machines at once may need ${formatBytes(atOnce)} in staging; ${state}.`;
     return [warn(subject, message, 'Free some space, or lower limits.machines.')];
   }
-  return [ok(subject, `up to ${formatBytes(atOnce)} needed, ${state}`)];
+  return [ok(subject, `${atOnce === 0 ? 'nothing' : `up to ${formatBytes(atOnce)}`} needed, ${state}`)];
 }
 
 async function estimateStaging(machine: Machine, target: PlannedTarget): Promise<number> {

@@ -3,13 +3,7 @@
  * makes the AMI itself, as Windows guests need.
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ImportImage.html
  */
-import {
-  CreateTagsCommand,
-  DescribeImportImageTasksCommand,
-  ImportImageCommand,
-  type ImportImageTask,
-  type Tag,
-} from '@aws-sdk/client-ec2';
+import { CreateTagsCommand, ImportImageCommand, type ImportImageTask, type Tag } from '@aws-sdk/client-ec2';
 import { isWindows } from '../../../src/domain/machine.ts';
 import type { ImportRequest, LedgerEntry, StepContext, StepOutcome } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
@@ -29,7 +23,7 @@ import {
   taskNote,
   taskState,
 } from './import-task.ts';
-import { listImageTasks } from './import-tasks.ts';
+import { describeImageTask, listImageTasks } from './import-tasks.ts';
 import { asLag } from './lag.ts';
 import { TOKEN_TAG, tagsFor, tagValue } from './names.ts';
 import { objectRef } from './object.ts';
@@ -125,7 +119,8 @@ async function watchTask(
   machineImport: MachineImport & { taskId: string },
 ): Promise<StepOutcome<string>> {
   const { request, context, entry, taskId } = machineImport;
-  const task = await describeTask(aws, taskId, context);
+  const { machine, signal } = context;
+  const task = await describeImageTask(aws, { taskId, doing: `Watching the import of ${machine}`, signal });
   if (task === null && (await mayNotBeVisibleYet(entry, context)))
     return { kind: 'wait', afterMs: await pollDelayMs(entry, context), note: 'import started' };
   const status = statusOf(task);
@@ -147,26 +142,6 @@ async function watchTask(
       await context.slots.release(slot);
       return { kind: 'done', value: imageId };
     }
-  }
-}
-
-async function describeTask(
-  aws: Aws,
-  taskId: string,
-  { machine, signal }: StepContext,
-): Promise<ImportImageTask | null> {
-  const call = {
-    doing: `Watching the import of ${machine}`,
-    action: 'ec2:DescribeImportImageTasks',
-    resource: taskId,
-  };
-  const command = new DescribeImportImageTasksCommand({ ImportTaskIds: [taskId] });
-  try {
-    const answer = await ask(call, () => aws.ec2.send(command, { abortSignal: signal }));
-    return answer.ImportImageTasks?.[0] ?? null;
-  } catch (error) {
-    if (/TaskId/.test(awsCodeOf(error))) return null;
-    throw error;
   }
 }
 

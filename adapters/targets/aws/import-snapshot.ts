@@ -10,7 +10,6 @@
  */
 import {
   CreateTagsCommand,
-  DescribeImportSnapshotTasksCommand,
   ImportSnapshotCommand,
   type ImportSnapshotTask,
   type Tag,
@@ -32,7 +31,7 @@ import {
   taskNote,
   taskState,
 } from './import-task.ts';
-import { listSnapshotTasks } from './import-tasks.ts';
+import { describeSnapshotTask, listSnapshotTasks } from './import-tasks.ts';
 import { asLag } from './lag.ts';
 import { TOKEN_TAG, tagsFor, tagValue } from './names.ts';
 import { objectRef } from './object.ts';
@@ -148,7 +147,12 @@ async function watchTask(
   disk: DiskRequest & { entry: LedgerEntry; taskId: string },
 ): Promise<DiskImport> {
   const { artifact, context, entry, taskId } = disk;
-  const task = await describeTask(aws, taskId, context);
+  const { machine, signal } = context;
+  const task = await describeSnapshotTask(aws, {
+    taskId,
+    doing: `Watching the import of ${machine}`,
+    signal,
+  });
   if (task === null && (await mayNotBeVisibleYet(entry, context)))
     return { kind: 'wait', afterMs: await pollDelayMs(entry, context), note: 'import started' };
   const status = statusOf(task);
@@ -168,26 +172,6 @@ async function watchTask(
       await releaseSlot(aws, disk);
       return { kind: 'done', snapshotId };
     }
-  }
-}
-
-async function describeTask(
-  aws: Aws,
-  taskId: string,
-  { machine, signal }: StepContext,
-): Promise<ImportSnapshotTask | null> {
-  const call = {
-    doing: `Watching the import of ${machine}`,
-    action: 'ec2:DescribeImportSnapshotTasks',
-    resource: taskId,
-  };
-  const command = new DescribeImportSnapshotTasksCommand({ ImportTaskIds: [taskId] });
-  try {
-    const answer = await ask(call, () => aws.ec2.send(command, { abortSignal: signal }));
-    return answer.ImportSnapshotTasks?.[0] ?? null;
-  } catch (error) {
-    if (/TaskId/.test(awsCodeOf(error))) return null;
-    throw error;
   }
 }
 

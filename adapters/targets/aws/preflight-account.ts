@@ -5,7 +5,7 @@ import {
   ImportSnapshotCommand,
   RegisterImageCommand,
 } from '@aws-sdk/client-ec2';
-import { GetRoleCommand, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
+import { type EvaluationResult, GetRoleCommand, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import type { Finding } from '../../../src/domain/ports.ts';
@@ -69,7 +69,11 @@ async function probeBucket(
   ];
 }
 
-export async function checkRole(aws: Aws, signal: AbortSignal): Promise<Finding[]> {
+/** Whether the role may read a bucket that is not there would be told as a second fault of one cause. */
+export async function checkRole(
+  aws: Aws,
+  { isBucketUsable, signal }: { isBucketUsable: boolean; signal: AbortSignal },
+): Promise<Finding[]> {
   const { role } = aws.options;
   const subject = `role ${role}`;
   return lookIfAllowed({ subject, signal }, async () => {
@@ -86,6 +90,7 @@ export async function checkRole(aws: Aws, signal: AbortSignal): Promise<Finding[
         'Let vmie.amazonaws.com assume it with the condition sts:Externalid = vmimport, as docs/aws.md shows.';
       return [failed(subject, message, remedy)];
     }
+    if (!isBucketUsable) return [];
     return checkRolePolicies(aws, { subject, arn, signal });
   });
 }
@@ -129,6 +134,7 @@ async function checkRolePolicies(
     { actions: ['ec2:ModifySnapshotAttribute', 'ec2:CopySnapshot', 'ec2:RegisterImage'], resource: '*' },
   ];
   const missing: string[] = [];
+  const unknown: string[] = [];
   for (const { actions, resource } of needs) {
     const call = looking("the role's policies", 'iam:SimulatePrincipalPolicy', arn);
     const command = new SimulatePrincipalPolicyCommand({
@@ -137,12 +143,25 @@ async function checkRolePolicies(
       ResourceArns: [resource],
     });
     const answer = await ask(call, () => aws.iam.send(command, { abortSignal: signal }));
-    for (const { EvalActionName, EvalDecision } of answer.EvaluationResults ?? [])
-      if (EvalDecision !== 'allowed') missing.push(`${EvalActionName} on ${resource}`);
+    for (const result of answer.EvaluationResults ?? []) {
+      if (result.EvalDecision === 'allowed') continue;
+      (dependsOnContext(result) ? unknown : missing).push(`${result.EvalActionName} on ${resource}`);
+    }
   }
-  if (missing.length === 0) return [passed(subject, "AWS's importer can use it and read the bucket")];
-  const remedy = 'Add the missing actions to a policy of the role, as docs/aws.md shows.';
-  return [failed(subject, `its policies do not allow ${missing.join(', ')}`, remedy)];
+  if (missing.length > 0) {
+    const remedy = 'Add the missing actions to a policy of the role, as docs/aws.md shows.';
+    return [failed(subject, `its policies do not allow ${missing.join(', ')}`, remedy)];
+  }
+  if (unknown.length > 0) {
+    const message = `its policies have conditions that only a real request meets or not: ${unknown.join(', ')}`;
+    return [warned(subject, message, "See that AWS's importer meets them, or let the first import tell.")];
+  }
+  return [passed(subject, "AWS's importer can use it and read the bucket")];
+}
+
+/** Not allowed because a condition names keys (a tag, a source account) whose values the simulation was not told. */
+function dependsOnContext({ EvalDecision, MissingContextValues }: EvaluationResult): boolean {
+  return EvalDecision === 'implicitDeny' && (MissingContextValues ?? []).length > 0;
 }
 
 /** EC2 tells by a dry run whether a request would be allowed. What else it says of such a request does not matter. */

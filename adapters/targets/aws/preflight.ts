@@ -14,10 +14,12 @@ export async function preflight(
   const identity = await checkIdentity(aws, signal);
   // Without an identity every other line would say the same.
   if (identity.some(({ level }) => level === 'fail')) return identity;
+  const bucket = await checkBucket(aws, signal);
+  const isBucketUsable = bucket.every(({ level }) => level !== 'fail');
   const findings = [
     ...identity,
-    ...(await checkBucket(aws, signal)),
-    ...(await checkRole(aws, signal)),
+    ...bucket,
+    ...(await checkRole(aws, { isBucketUsable, signal })),
     ...(await checkRights(aws, signal)),
     ...checkKey(aws),
     ...checkAddressesDiffer(machines),

@@ -86,15 +86,7 @@ const REFUSED: readonly RefusedPlan[] = [
   { name: 'TPM with BIOS', to: { tpm: true }, message: /TPM needs UEFI/ },
   { name: 'too small a disk for io2', options: { volumeType: 'io2' }, message: /under the 4 GiB/ },
   { name: 'Windows as it is', traits: { os: 'windows2019srv_64Guest' }, message: /runs Windows/ },
-  { name: 'too many disks', traits: { diskCount: 22 }, message: /at most 21/ },
   { name: 'no type is large enough', traits: { cpus: 400 }, message: /no common instance type/ },
-  {
-    name: 'too large a disk',
-    traits: {
-      disks: [{ id: '0', bytes: 9 * 2 ** 40, format: 'raw', file: '/images/large.raw', boots: true }],
-    },
-    message: /over the 8 TiB/,
-  },
 ];
 
 type Account = { ec2: EC2Client; s3: S3Client };
