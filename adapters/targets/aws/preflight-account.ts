@@ -8,10 +8,11 @@ import {
 import { type EvaluationResult, GetRoleCommand, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Finding } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { asAwsError, ask, askUnless, awsCodeOf } from './errors.ts';
-import { failed, look, lookIfAllowed, looking, passed, warned } from './finding.ts';
+import { failed, findingOf, look, lookIfAllowed, looking, passed, warned } from './finding.ts';
 import { abortMultipart, createMultipart } from './multipart.ts';
 
 export async function checkIdentity(aws: Aws, signal: AbortSignal): Promise<Finding[]> {
@@ -19,10 +20,19 @@ export async function checkIdentity(aws: Aws, signal: AbortSignal): Promise<Find
   return look({ subject, signal }, async () => {
     const call = looking('the credentials', 'sts:GetCallerIdentity', aws.options.region);
     const command = new GetCallerIdentityCommand();
-    const identity = await ask(call, () => aws.sts.send(command, { abortSignal: signal }));
-    return [passed(subject, `${identity.Arn} in account ${identity.Account}`)];
+    try {
+      const identity = await ask(call, () => aws.sts.send(command, { abortSignal: signal }));
+      return [passed(subject, `${identity.Arn} in account ${identity.Account}`)];
+    } catch (error) {
+      if (!(error instanceof LandfallError) || error.code !== 'target-denied') throw error;
+      return [{ ...findingOf(subject, error), remedy: SHELL_CREDENTIALS }];
+    }
   });
 }
+
+/** Pre-flight asks with what an operator's shell has; errors of requests speak to whoever looks after a worker. */
+const SHELL_CREDENTIALS =
+  'Give this shell valid AWS credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID and its secret, ~/.aws, or an instance role), renew those that expired, and see that the clock is right. Workers that run already keep their own: `landfall down`, then start them again.';
 
 export async function checkBucket(aws: Aws, signal: AbortSignal): Promise<Finding[]> {
   const { bucket, region } = aws.options;

@@ -27,7 +27,7 @@ describe('pre-flight', () => {
       expect(findings[0]).toMatchObject({
         level: 'fail',
         subject: 'credentials',
-        remedy: expect.stringContaining('landfall doctor'),
+        remedy: expect.stringContaining('Give this shell valid AWS credentials'),
       });
     } finally {
       process.env.AWS_SECRET_ACCESS_KEY = secret;
