@@ -158,7 +158,10 @@ export interface Target {
   readonly capabilities: TargetCapabilities;
   /** In which container this disk is uploaded. Throws `target-refused` where none will do. */
   containerFor(disk: { bytes: number }): Container;
-  /** Everything that can be known before a byte moves: credentials, bucket, role, rights, names, sizes, limits. */
+  /**
+   * Everything that can be known before a byte moves: credentials, bucket, role, rights, names, quotas. What
+   * `capabilities` declares is checked by whoever asks: it is not told here once more.
+   */
   preflight(machines: readonly PlannedMachine[], signal: AbortSignal): Promise<Finding[]>;
   /** Opens a new upload, or the one that an earlier attempt left (find before create). */
   openUpload(request: UploadRequest, context: StepContext): Promise<UploadSink>;
