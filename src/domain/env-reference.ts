@@ -55,7 +55,8 @@ function notSet(names: readonly string[]): LandfallError {
     code: 'preflight-refused',
     message:
       `The wave refers to the environment ${variable} ${names.join(', ')}, which ${verb} not set (or empty) here. ` +
-      'Set it where this worker is started, then start the worker again.',
+      `At a shell: \`export ${names[0]}=…\`, then the command again. ` +
+      'On a worker: set it where the worker is started, then start the worker again.',
     retryable: true,
     context: { names: names.join(',') },
   });

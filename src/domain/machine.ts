@@ -22,6 +22,9 @@ export type Nic = {
   mac: string | null;
 };
 
+/** What a machine needs and its source may leave unsaid. */
+export type AssumedFact = 'firmware' | 'cpus' | 'memoryBytes';
+
 export type Machine = {
   /** Unique in a wave. */
   name: string;
@@ -37,6 +40,8 @@ export type Machine = {
   os: string | null;
   disks: readonly Disk[];
   nics: readonly Nic[];
+  /** What neither the source nor the wave says, so that a default stands there. Left out: nothing. */
+  assumed?: readonly AssumedFact[];
 };
 
 /** Windows guests need their drivers injected by the target (import-image). */

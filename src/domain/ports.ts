@@ -175,7 +175,10 @@ export interface Target {
   readonly capabilities: TargetCapabilities;
   /** How this disk is uploaded. Throws `target-refused` where there is no way. */
   uploadForm(disk: { bytes: number; to: JsonObject }): UploadForm;
-  /** Everything that can be known before a byte moves: credentials, bucket, role, rights, names, sizes, limits. */
+  /**
+   * Everything that can be known before a byte moves: credentials, bucket, role, rights, names, quotas. What
+   * `capabilities` declares is checked by whoever asks: it is not told here once more.
+   */
   preflight(machines: readonly PlannedMachine[], signal: AbortSignal): Promise<Finding[]>;
   /** Opens a new upload, or the one that an earlier attempt left (find before create). */
   openUpload(request: UploadRequest, context: StepContext): Promise<UploadSink>;

@@ -1,7 +1,7 @@
 /** A machine made of disk images alone: what no file says takes defaults that the wave can override. */
 import { basename, resolve } from 'node:path';
 import type { QemuFormat } from '../domain/image.ts';
-import type { Firmware } from '../domain/machine.ts';
+import type { AssumedFact, Firmware } from '../domain/machine.ts';
 import {
   type ApplianceMachine,
   buildMachine,
@@ -32,17 +32,20 @@ export async function readBareMachine(
     described.push({ ...found, boots: index === 0 });
   }
   const name = nameOf(disks[0].path);
+  const told = await readFirmware(described[0], options.signal);
+  const assumed: AssumedFact[] = ['cpus', 'memoryBytes'];
   return buildMachine({
     name,
     uuid: null,
     identity: await identityOf(disks[0].path, name),
-    firmware: await guessFirmware(described[0], options.signal),
+    firmware: told ?? 'bios',
     secureBoot: false,
     cpus: DEFAULT_CPUS,
     memoryBytes: DEFAULT_MEMORY_BYTES,
     os: null,
     disks: described,
     nics: [],
+    assumed: told === null ? ['firmware', ...assumed] : assumed,
   });
 }
 
@@ -52,10 +55,10 @@ function nameOf(path: string): string {
   return file.replace(/\.gz$/i, '').replace(/\.(img|raw|bin|qcow2?|vmdk|vhdx?|vpc)$/i, '') || file;
 }
 
-/** Only a raw disk's partition table can be read without a qemu tool; others are BIOS unless the wave says otherwise. */
-async function guessFirmware(disk: DescribedDisk | undefined, signal: AbortSignal): Promise<Firmware> {
-  if (disk === undefined || disk.content.kind !== 'image') return 'bios';
+/** null: only a raw disk's partition table can be read without a qemu tool. */
+async function readFirmware(disk: DescribedDisk | undefined, signal: AbortSignal): Promise<Firmware | null> {
+  if (disk === undefined || disk.content.kind !== 'image') return null;
   const { layout } = disk.content.image;
-  if (layout.kind !== 'single' || layout.format !== 'raw') return 'bios';
+  if (layout.kind !== 'single' || layout.format !== 'raw') return null;
   return (await bootsByUefiOnly(layout.file, signal)) ? 'uefi' : 'bios';
 }

@@ -34,11 +34,6 @@ export async function describeDiskFile(
   return { bytes: image.bytes, format: found.format, file: label, content: { kind: 'image', image } };
 }
 
-export async function isGzipFile(path: string, signal: AbortSignal): Promise<boolean> {
-  const slice = { path, offsetBytes: 0, lengthBytes: null };
-  return isGzipHead(await readHead({ slice, label: path }, { lengthBytes: GZIP_HEAD_BYTES, signal }));
-}
-
 /** The first bytes; fewer where the file is shorter. */
 export async function readHead(
   { slice, label }: { slice: FileSlice; label: string },

@@ -1,5 +1,5 @@
 /** What a virtual disk may be as large as, whatever its format. */
-import { corruptImage, hostileImage } from './refusal.ts';
+import { COPY_AGAIN, corruptImage, hostileImage } from './refusal.ts';
 
 export const SECTOR_BYTES = 512;
 /** VHDX, the roomiest format, ends at 64 TiB; so do the clouds' largest disks. */
@@ -23,9 +23,8 @@ export function checkDiskBytes(claim: { label: string; bytes: bigint | number })
   if (bytes % BigInt(SECTOR_BYTES) !== 0n) {
     throw corruptImage({
       label,
-      found: `its disk of ${bytes} bytes is no whole number of 512-byte sectors: it is cut off, or no disk image`,
-      remedy:
-        'Copy it again; a raw image that should end within a sector can be padded with `truncate -s %512 FILE`.',
+      found: `its disk of ${bytes} bytes is no whole number of 512-byte sectors: it is cut off or damaged`,
+      remedy: COPY_AGAIN,
       context: { claimedBytes: String(bytes) },
     });
   }

@@ -6,7 +6,7 @@
  */
 import { extname } from 'node:path';
 import type { FileSlice, QemuFormat } from '../domain/image.ts';
-import { checkDiskBytes } from './disk-size.ts';
+import { checkDiskBytes, SECTOR_BYTES } from './disk-size.ts';
 import { foreignFormat } from './foreign-format.ts';
 import type { ImageHeader } from './image-header.ts';
 import { inspectQcow2 } from './qcow2-header.ts';
@@ -100,7 +100,16 @@ async function endsAsVhd(reader: SliceReader): Promise<boolean> {
   return startsWith(await reader.read({ offsetBytes, lengthBytes: 8, what: 'its tail' }), 'conectix');
 }
 
+/** Whatever is in no known format is taken for a raw disk; what cannot be one is probably no image at all. */
 function inspectRaw({ label, lengthBytes }: SliceReader): ImageHeader {
+  if (lengthBytes % SECTOR_BYTES !== 0) {
+    throw corruptImage({
+      label,
+      found: `taken for a raw disk, as it has no signature of another format, its ${lengthBytes} bytes are no whole number of 512-byte sectors: it is no disk image, or one that is cut off`,
+      remedy: 'Name a disk image or an appliance; copy a raw disk again and compare the sizes.',
+      context: { lengthBytes },
+    });
+  }
   return { format: 'raw', bytes: checkDiskBytes({ label, bytes: lengthBytes }), subformat: null };
 }
 

@@ -104,7 +104,7 @@ function expectWithin(check: { wanted: BytesAt; label: string; lengthBytes: numb
   if (Number.isSafeInteger(endBytes) && wanted.offsetBytes >= 0 && endBytes <= lengthBytes) return;
   throw corruptImage({
     label,
-    found: `${wanted.what} should reach to byte ${endBytes}, but the image ends at ${lengthBytes}: it is cut off or damaged`,
+    found: `it is cut off or damaged: it has ${lengthBytes} bytes, and ${wanted.what} should reach to byte ${endBytes}`,
     remedy: COPY_AGAIN,
     context: { expectedBytes: endBytes, lengthBytes },
   });

@@ -157,7 +157,7 @@ const AGREEING = [
 function noEndOfStream(reader: SliceReader) {
   return damaged(
     reader,
-    'it does not end with the footer and end-of-stream marker of a stream-optimised VMDK: it is cut off',
+    'it is cut off: a stream-optimised VMDK ends with a footer and an end-of-stream marker, and this one does not',
   );
 }
 

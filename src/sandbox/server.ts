@@ -122,7 +122,6 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const front = createFront({ dispatch, stopping, log, now });
   owned.defer(front.stop);
   const url = await listen(front.server, options.port ?? 0);
-  log('info', `The sandbox listens at ${url}`, { folder, region: account.region });
 
   const resources = owned.move();
   const stop = (): Promise<void> => resources.disposeAsync();
@@ -261,9 +260,14 @@ async function listen(server: Server, port: number): Promise<string> {
   } catch (error) {
     throw new LandfallError({
       code: 'conflict',
-      message: `Starting the sandbox at ${HOST}:${port} failed: ${String(error)}. Stop what listens there, or give another port.`,
+      message: `Starting the sandbox at ${HOST}:${port} failed: ${explainListen(error)}`,
       cause: error,
     });
   }
   return `http://${HOST}:${(server.address() as AddressInfo).port}`;
+}
+
+function explainListen(error: unknown): string {
+  if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return `${String(error)}. Give another port.`;
+  return 'something listens there already. Stop it, or take a free port with `--port 0`.';
 }

@@ -2,6 +2,7 @@
 import { type ErrorContext, LandfallError } from '../domain/errors.ts';
 import type { LandingCheck, Observation } from '../domain/landing.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
+import { changeGuest, changeWave, landAgain, lookAgain, suspectFirmware } from './boot-remedies.ts';
 import type { FailureSeen } from './console-failures.ts';
 import { consoleTail } from './console-text.ts';
 import type { Sighting } from './sighting.ts';
@@ -23,7 +24,12 @@ export function bootFailed(look: Look, failure: FailureSeen): LandfallError {
     code: 'boot-failed',
     what: `did not boot: ${failure.explanation}`,
     saw: failure.line,
-    remedy: failure.remedy,
+    remedies: [
+      failure.remedy,
+      suspectFirmware(look.record, look.lines),
+      changeGuest(look.record),
+      changeWave(look.record),
+    ],
   });
 }
 
@@ -34,9 +40,16 @@ export function landingEnded(look: Look): LandfallError {
     code: 'boot-failed',
     what: isGone ? 'is gone from the target' : 'stopped before it was proven',
     saw: null,
-    remedy: isGone
-      ? 'Somebody or something removed it there; find out who in the account’s audit log.'
-      : 'The guest powered itself off, or the target stopped it: the end of its console tells which.',
+    remedies: isGone
+      ? [
+          'Somebody or something removed it there; find out who in the account’s audit log.',
+          `Then ${landAgain(look.record)}`,
+        ]
+      : [
+          'The guest powered itself off, or somebody or something stopped it at the target: the end of its console tells which.',
+          `Stopped from outside: ${landAgain(look.record)}`,
+          changeGuest(look.record),
+        ],
   });
 }
 
@@ -45,8 +58,12 @@ export function bootTimedOut(look: Look, deadlineSeconds: number): LandfallError
     code: 'boot-timeout',
     what: `did not prove itself within ${deadlineSeconds} s: ${listMissing(look)}`,
     saw: null,
-    remedy:
-      'If it only needs longer, raise proof.deadline. If its console stays empty, let the guest print to a serial console (kernel parameter console=ttyS0). Otherwise its console tells where it stands.',
+    remedies: [
+      suspectFirmware(look.record, look.lines),
+      lookAgain(look.record),
+      changeGuest(look.record, ' (an empty console needs the kernel parameter console=ttyS0)'),
+      changeWave(look.record),
+    ],
   });
 }
 
@@ -70,14 +87,21 @@ function nameCheck({ name, state, detail }: LandingCheck): string {
 
 function verdict(
   look: Look,
-  told: { code: 'boot-failed' | 'boot-timeout'; what: string; saw: string | null; remedy: string },
+  told: {
+    code: 'boot-failed' | 'boot-timeout';
+    what: string;
+    saw: string | null;
+    /** Whole sentences; empty ones do not apply. */
+    remedies: readonly string[];
+  },
 ): LandfallError {
   const { record, lines, consoleAt, screenshotAt } = look;
   const { name } = record.machine;
   const landing = landingOf(record);
   const tail = consoleTail(lines);
   const text = [
-    `${name} (${landing.id}) ${told.what}. ${told.remedy} Then \`landfall discard ${record.run} ${name}\` and \`landfall retry ${record.run} ${name}\`.`,
+    // One line: `status` shows the first.
+    [`${name} (${landing.id}) ${told.what}.`, ...told.remedies.filter(Boolean)].join(' '),
     ...(told.saw === null ? [] : [`Its console says: ${told.saw}`]),
     tail.length === 0 ? 'Its console is empty.' : 'The end of its console:',
     ...tail.map((line) => `  ${line}`),

@@ -139,7 +139,7 @@ async function checkStaging({ planned, stagingFolder, machinesAtOnce }: Prefligh
     const message = `${Math.min(machinesAtOnce, spooled.length)} machines at once may need ${formatBytes(atOnce)} in staging; ${state}.`;
     return [warn(subject, message, 'Free some space, or lower limits.machines.')];
   }
-  return [ok(subject, `up to ${formatBytes(atOnce)} needed, ${state}`)];
+  return [ok(subject, `${atOnce === 0 ? 'nothing' : `up to ${formatBytes(atOnce)}`} needed, ${state}`)];
 }
 
 /** While disks are uploaded their digests lie in Redis: 32 bytes for each block that holds data. */

@@ -42,9 +42,17 @@ describe('inspectHeader', () => {
     const label = `${archive}!disk1.vmdk`;
     expect(await inspectHeader(slice, { label })).toMatchObject({ format: 'vmdk', bytes: SAMPLE_BYTES });
     const cut = { ...slice, lengthBytes: image.length - 512 };
-    await expect(inspectHeader(cut, { label })).rejects.toThrow(`${label}: it does not end with the footer`);
+    await expect(inspectHeader(cut, { label })).rejects.toThrow(`${label}: it is cut off`);
     const beyond = { ...slice, lengthBytes: image.length + 8192 };
     await expect(inspectHeader(beyond, { label })).rejects.toMatchObject({ code: 'image-corrupt' });
+  });
+
+  it('does not take a file that is no image, nor advise to pad it', async () => {
+    const path = folder.join('README.md');
+    await writeFile(path, '# Not a disk\n');
+    const message = await refusal(path, 'image-corrupt');
+    expect(message).toContain('it is no disk image, or one that is cut off');
+    expect(message).not.toContain('truncate');
   });
 
   it('takes a disk that begins with a container header as raw only where that is demanded', async () => {

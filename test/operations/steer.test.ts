@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Job } from '../../src/domain/job.ts';
 import type { MachineRecord } from '../../src/domain/machine-record.ts';
-import type { LedgerEntry, Source, Target } from '../../src/domain/ports.ts';
+import type { Ledger, LedgerEntry, Source, Target } from '../../src/domain/ports.ts';
 import type { RunRecord } from '../../src/domain/run-record.ts';
 import { archiveRun } from '../../src/operations/archive-run.ts';
 import { type DiscardDeps, discardMachines } from '../../src/operations/discard.ts';
@@ -81,6 +81,16 @@ function discardDeps(discard: (entry: LedgerEntry) => Promise<void>): DiscardDep
     resolve: (plan) => plan,
     signal: new AbortController().signal,
   };
+}
+
+/** An attempt at a step of machine a, as far as it can make things: its lease, and a ledger under it. */
+async function beginAttempt(step: string): Promise<AsyncDisposable & { ledger: Ledger }> {
+  const of = { run: 'r1', machine: 'a' };
+  const reply = await acquireLease(state.redis, { ...of, step });
+  if (reply.kind === 'taken') throw new Error('taken');
+  const { lease } = reply;
+  const ledger = openLedger({ redis: state.redis, clock: state.clock, ...of, lease });
+  return { ledger, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() };
 }
 
 const exportJob = (machine: string): Job => ({
@@ -225,23 +235,16 @@ describe('an attempt that lost its lease', () => {
 describe('discarding', () => {
   test('waits for an attempt that has not heard of its end, and removes what that one still made', async () => {
     const run = await begin(['a']);
-    const reply = await acquireLease(state.redis, { run: 'r1', machine: 'a', step: 'export/0' });
-    if (reply.kind === 'taken') throw new Error('taken');
+    const attempt = await beginAttempt('export/0');
     await cancel(run);
     const removed: string[] = [];
     const discarding = discardMachines(
       { run, machines: [await read('a')], reason: null },
       discardDeps(async ({ thing }) => void removed.push(thing)),
     );
-    const ledger = openLedger({
-      redis: state.redis,
-      clock: state.clock,
-      run: 'r1',
-      machine: 'a',
-      lease: reply.lease,
-    });
+    const { ledger } = attempt;
     await ledger.settle(await ledger.intend('instance'), 'done', { instanceId: 'i-1' });
-    await reply.lease[Symbol.asyncDispose]();
+    await attempt[Symbol.asyncDispose]();
     await discarding;
     expect(removed).toEqual(['instance']);
     expect((await read('a')).status).toBe('discarded');
@@ -252,17 +255,9 @@ describe('discarding', () => {
     await cancel(run);
     const gate = Promise.withResolvers<void>();
     const inside = Promise.withResolvers<void>();
-    const reply = await acquireLease(state.redis, { run: 'r1', machine: 'a', step: 'import' });
-    if (reply.kind === 'taken') throw new Error('taken');
-    const ledger = openLedger({
-      redis: state.redis,
-      clock: state.clock,
-      run: 'r1',
-      machine: 'a',
-      lease: reply.lease,
-    });
-    await ledger.intend('image');
-    await reply.lease[Symbol.asyncDispose]();
+    const attempt = await beginAttempt('import');
+    await attempt.ledger.intend('image');
+    await attempt[Symbol.asyncDispose]();
     const discarding = discardMachines(
       { run, machines: [await read('a')], reason: null },
       discardDeps(async () => {
@@ -280,17 +275,9 @@ describe('discarding', () => {
 
   test('keeps the machine as it was where something could not be removed', async () => {
     const run = await begin(['a']);
-    const reply = await acquireLease(state.redis, { run: 'r1', machine: 'a', step: 'import' });
-    if (reply.kind === 'taken') throw new Error('taken');
-    const ledger = openLedger({
-      redis: state.redis,
-      clock: state.clock,
-      run: 'r1',
-      machine: 'a',
-      lease: reply.lease,
-    });
-    await ledger.intend('image');
-    await reply.lease[Symbol.asyncDispose]();
+    const attempt = await beginAttempt('import');
+    await attempt.ledger.intend('image');
+    await attempt[Symbol.asyncDispose]();
     await cancel(run);
     const failing = discardDeps(async () => Promise.reject(new Error('throttled')));
     const removals = await discardMachines({ run, machines: [await read('a')], reason: null }, failing);

@@ -135,6 +135,10 @@ it('expects no more than the file of a thin disk holds', async () => {
   expect(bad(await check([{ ...machine, disks }], { mode: 'spool' }))).toEqual([]);
 });
 
+it('says nothing of staging where no machine could be read', async () => {
+  expect(await check([])).toEqual([]);
+});
+
 it('expects nothing of a blank disk', async () => {
   const machine = createMachine({ diskBytes: 2 ** 44 });
   const disks = machine.disks.map((disk) => ({ ...disk, format: 'blank' as const, file: null }));

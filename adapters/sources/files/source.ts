@@ -27,7 +27,7 @@ export function createFilesSource(options: FilesOptions, environment: AdapterEnv
     readMachines({ from: machineOptions(from), folder, reading: { ...reading, verdicts, scratchFolder } });
   return {
     machines: async (from, signal) => (await read(from, { signal })).map(({ machine }) => machine),
-    preflight: (machines, signal) => preflightFiles(machines, { folder, signal }),
+    preflight: async (machines) => preflightFiles(machines),
     powerState: async () => 'off',
     export: async (request, context) => {
       const onManifestProgress = createManifestNote(request, context);
@@ -70,8 +70,11 @@ function override(machine: Machine, from: FilesMachineOptions): Machine {
     cpus: from.cpus ?? machine.cpus,
     memoryBytes: from.memory === undefined ? machine.memoryBytes : memoryBytes(from.memory),
     os: from.os ?? machine.os,
+    assumed: (machine.assumed ?? []).filter((fact) => from[OPTIONS[fact]] === undefined),
   };
 }
+
+const OPTIONS = { firmware: 'firmware', cpus: 'cpus', memoryBytes: 'memory' } as const;
 
 async function exportDisk(exported: {
   request: ExportRequest;

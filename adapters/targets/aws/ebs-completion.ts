@@ -4,7 +4,7 @@
  */
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Artifact } from '../../../src/domain/landing.ts';
-import type { StepContext } from '../../../src/domain/ports.ts';
+import type { StepContext, StepOutcome } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { stateOf } from './ebs-snapshot.ts';
 import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
@@ -12,14 +12,10 @@ import { describeSnapshot } from './removal.ts';
 
 export const SNAPSHOT_KIND = 'ebs-snapshot';
 
-export type DiskImport =
-  | { kind: 'done'; snapshotId: string }
-  | { kind: 'wait'; afterMs: number; note: string };
-
 export async function awaitSnapshot(
   aws: Aws,
   { artifact, context }: { artifact: Artifact; context: StepContext },
-): Promise<DiskImport> {
+): Promise<StepOutcome<{ snapshotId: string }>> {
   const snapshotId = snapshotIdOf(artifact);
   // The open entry: how long AWS is at it. A stale lease is refused here.
   const entry = await context.ledger.intend(`snapshot:${artifact.disk}`);
@@ -28,7 +24,7 @@ export async function awaitSnapshot(
   const state = snapshot === null ? (isNew ? 'pending' : 'lost') : stateOf(snapshot);
   switch (state) {
     case 'completed':
-      return { kind: 'done', snapshotId };
+      return { kind: 'done', value: { snapshotId } };
     case 'pending': {
       const afterMs = await pollDelayMs(entry, context);
       return { kind: 'wait', afterMs, note: `snapshot ${snapshot?.Progress ?? 'not listed yet'}` };

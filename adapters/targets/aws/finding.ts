@@ -50,7 +50,8 @@ export function looking(what: string, action: string, resource: string): AwsCall
   return { doing: `Looking at ${what}`, action, resource };
 }
 
-function findingOf(subject: string, error: LandfallError): Finding {
+/** A failure as a finding, its remedy apart from its message. */
+export function findingOf(subject: string, error: LandfallError): Finding {
   const remedy = String(error.context.remedy ?? '');
   const message = remedy === '' ? error.message : error.message.replace(remedy, '').trim();
   return failed(subject, message, remedy === '' ? 'Correct this, then run `landfall plan` again.' : remedy);

@@ -1,55 +1,27 @@
 /**
  * One ImportSnapshot task for each disk: the disk becomes a snapshot as it is, AWS does not look into the guest. Disks
  * that went up as snapshots already (ebs-direct) are only waited for.
- *
- *   intended ──► slot claimed ──► task ──► active … ──► completed ──► snapshot tagged ──► done
- *                                            └──► deleting ──► deleted ──► failed   (a retry makes a new task)
- *
- * A task started by an attempt that was killed before it could write the task's id is found by its client token: the
- * same request answers with the same task.
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ImportSnapshot.html
  */
-import {
-  CreateTagsCommand,
-  DescribeImportSnapshotTasksCommand,
-  ImportSnapshotCommand,
-  type ImportSnapshotTask,
-  type Tag,
-} from '@aws-sdk/client-ec2';
+import { ImportSnapshotCommand, type Tag } from '@aws-sdk/client-ec2';
+import type { JsonObject } from '../../../src/domain/json.ts';
 import type { Artifact } from '../../../src/domain/landing.ts';
 import type { ImportRequest, LedgerEntry, StepContext, StepOutcome } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
-import { awaitSnapshot, type DiskImport, SNAPSHOT_KIND } from './ebs-completion.ts';
-import { ask, awsCodeOf } from './errors.ts';
-import {
-  explainRefusal,
-  failTask,
-  isTaskLimit,
-  LIMIT_NOTE,
-  LIMIT_WAIT_MS,
-  mayNotBeVisibleYet,
-  pollDelayMs,
-  TASK_FORMATS,
-  type TaskStatus,
-  taskNote,
-  taskState,
-} from './import-task.ts';
-import { listSnapshotTasks } from './import-tasks.ts';
-import { asLag } from './lag.ts';
+import { awaitSnapshot, SNAPSHOT_KIND } from './ebs-completion.ts';
+import { ask } from './errors.ts';
+import { TASK_FORMATS } from './import-task.ts';
+import { describeSnapshotTask, listSnapshotTasks } from './import-tasks.ts';
 import { TOKEN_TAG, tagsFor, tagValue } from './names.ts';
 import { objectRef } from './object.ts';
 import { machineOptions } from './options.ts';
+import { advanceTask, type WatchedTask } from './watched-task.ts';
 
 /** Snapshot ids by disk id. */
 export type Snapshots = Readonly<Record<string, string>>;
 
-/** How long a machine waits before it asks again for one of the slots; costs AWS no request. */
-const SLOT_WAIT_MS = 3_000;
-
-/** The counted permits of all workers, whatever the run: AWS counts by account and region. */
-export function importSlots({ region }: { region: string }): string {
-  return `aws-import-tasks.${region}`;
-}
+type Made = { snapshotId: string };
+type DiskRequest = { request: ImportRequest; artifact: Artifact; context: StepContext };
 
 export async function importSnapshots(
   aws: Aws,
@@ -62,7 +34,7 @@ export async function importSnapshots(
   for (const artifact of request.artifacts) {
     const outcome = await importDisk(aws, { request, artifact, context });
     if (outcome.kind === 'done') {
-      snapshots[artifact.disk] = outcome.snapshotId;
+      snapshots[artifact.disk] = outcome.value.snapshotId;
     } else {
       notes.push(`disk ${artifact.disk}: ${outcome.note}`);
       afterMs = Math.min(afterMs, outcome.afterMs);
@@ -72,155 +44,75 @@ export async function importSnapshots(
   return { kind: 'wait', afterMs, note: notes.join('; ') };
 }
 
-type DiskRequest = { request: ImportRequest; artifact: Artifact; context: StepContext };
-
-async function importDisk(aws: Aws, disk: DiskRequest): Promise<DiskImport> {
+function importDisk(aws: Aws, disk: DiskRequest): Promise<StepOutcome<Made>> {
   const { artifact, context } = disk;
   if (artifact.kind === SNAPSHOT_KIND) return awaitSnapshot(aws, disk);
-  const entry = await context.ledger.intend(`import-task:${artifact.disk}`);
-  const { snapshotId, taskId } = entry.ref ?? {};
-  if (entry.state === 'done' && typeof snapshotId === 'string') return { kind: 'done', snapshotId };
-  if (typeof taskId === 'string') return watchTask(aws, { ...disk, entry, taskId });
-  const slot = { name: importSlots(aws.options), holder: artifact.disk, limit: aws.options.importTasks };
-  if (!(await context.slots.claim(slot))) {
-    return {
-      kind: 'wait',
-      afterMs: SLOT_WAIT_MS,
-      note: `waits for one of ${aws.options.importTasks} import tasks`,
-    };
-  }
-  const startedId = await startTask(aws, { ...disk, entry });
-  if (startedId === null) {
-    await context.slots.release(slot);
-    return { kind: 'wait', afterMs: LIMIT_WAIT_MS, note: LIMIT_NOTE };
-  }
-  const started = await context.ledger.settle(entry, 'intended', { taskId: startedId });
-  return { kind: 'wait', afterMs: await pollDelayMs(started, context), note: 'import started' };
+  return advanceTask(aws, diskTask(aws, disk), context);
 }
 
-/** null: the account has as many tasks as it may have. */
+function diskTask(aws: Aws, disk: DiskRequest): WatchedTask<Made> {
+  const { request, artifact, context } = disk;
+  const what = `${context.machine} disk ${artifact.disk}`;
+  const { tags: extra } = machineOptions(request.to);
+  const tags = (entry: LedgerEntry) => tagsFor({ entry, tags: context.tags, extra, name: what });
+  return {
+    what,
+    thing: `import-task:${artifact.disk}`,
+    holder: artifact.disk,
+    tags,
+    start: (entry) => startTask(aws, { disk, what, token: entry.token, tags: tags(entry) }),
+    find: async ({ token }) => {
+      const tasks = await listSnapshotTasks(aws, context.signal);
+      return tasks.find((task) => tagValue(task.Tags, TOKEN_TAG) === token)?.ImportTaskId ?? null;
+    },
+    look: (taskId) => lookAtTask(aws, taskId, context),
+    readMade,
+    idsOf: ({ snapshotId }) => [snapshotId],
+  };
+}
+
 async function startTask(
   aws: Aws,
-  { request, artifact, context, entry }: DiskRequest & { entry: LedgerEntry },
-): Promise<string | null> {
+  task: { disk: DiskRequest; what: string; token: string; tags: Tag[] },
+): Promise<string> {
+  const { artifact, context } = task.disk;
   const object = objectRef(artifact.ref);
   if (object === null || artifact.container === null)
     throw new TypeError(`disk ${artifact.disk} is not in a bucket`);
   const { role, kmsKey } = aws.options;
-  const description = describeDisk(context, artifact.disk);
   const command = new ImportSnapshotCommand({
-    ClientToken: entry.token,
-    Description: description,
+    ClientToken: task.token,
+    Description: task.what,
     DiskContainer: {
-      Description: description,
+      Description: task.what,
       Format: TASK_FORMATS[artifact.container],
       UserBucket: { S3Bucket: object.bucket, S3Key: object.key },
     },
     RoleName: role,
     ...(kmsKey === undefined ? {} : { Encrypted: true, KmsKeyId: kmsKey }),
-    TagSpecifications: [
-      { ResourceType: 'import-snapshot-task', Tags: diskTags({ request, artifact, context, entry }) },
-    ],
+    TagSpecifications: [{ ResourceType: 'import-snapshot-task', Tags: task.tags }],
   });
   const call = {
-    doing: `Starting the import of ${context.machine} disk ${artifact.disk}`,
+    doing: `Starting the import of ${task.what}`,
     action: 'ec2:ImportSnapshot',
     resource: `s3://${object.bucket}/${object.key}`,
   };
-  try {
-    const answer = await ask(call, () => aws.ec2.send(command, { abortSignal: context.signal }));
-    return answer.ImportTaskId as string;
-  } catch (error) {
-    if (isTaskLimit(error)) return null;
-    // The same token with other parameters (the wave was edited in between): the task that it made goes on.
-    const isKnownToken = awsCodeOf(error) === 'IdempotentParameterMismatch';
-    const earlier = isKnownToken ? await findTask(aws, entry, context) : null;
-    if (earlier === null) throw explainRefusal(error, description);
-    return earlier;
-  }
+  const answer = await ask(call, () => aws.ec2.send(command, { abortSignal: context.signal }));
+  return answer.ImportTaskId as string;
 }
 
-async function findTask(aws: Aws, entry: LedgerEntry, { signal }: StepContext): Promise<string | null> {
-  const tasks = await listSnapshotTasks(aws, signal);
-  return tasks.find((task) => tagValue(task.Tags, TOKEN_TAG) === entry.token)?.ImportTaskId ?? null;
-}
-
-async function watchTask(
-  aws: Aws,
-  disk: DiskRequest & { entry: LedgerEntry; taskId: string },
-): Promise<DiskImport> {
-  const { artifact, context, entry, taskId } = disk;
-  const task = await describeTask(aws, taskId, context);
-  if (task === null && (await mayNotBeVisibleYet(entry, context)))
-    return { kind: 'wait', afterMs: await pollDelayMs(entry, context), note: 'import started' };
-  const status = statusOf(task);
-  switch (taskState(status)) {
-    case 'active':
-      return { kind: 'wait', afterMs: await pollDelayMs(entry, context), note: taskNote(status) };
-    case 'failed': {
-      const what = `${context.machine} disk ${artifact.disk}`;
-      const failure = await failTask(context, { entry, what, taskId, message: status.message });
-      await releaseSlot(aws, disk);
-      throw failure;
-    }
-    case 'completed': {
-      const snapshotId = task?.SnapshotTaskDetail?.SnapshotId as string;
-      await tagSnapshot(aws, { ...disk, snapshotId });
-      await context.ledger.settle(entry, 'done', { snapshotId });
-      await releaseSlot(aws, disk);
-      return { kind: 'done', snapshotId };
-    }
-  }
-}
-
-async function describeTask(
-  aws: Aws,
-  taskId: string,
-  { machine, signal }: StepContext,
-): Promise<ImportSnapshotTask | null> {
-  const call = {
+async function lookAtTask(aws: Aws, taskId: string, { machine, signal }: StepContext) {
+  const task = await describeSnapshotTask(aws, {
+    taskId,
     doing: `Watching the import of ${machine}`,
-    action: 'ec2:DescribeImportSnapshotTasks',
-    resource: taskId,
-  };
-  const command = new DescribeImportSnapshotTasksCommand({ ImportTaskIds: [taskId] });
-  try {
-    const answer = await ask(call, () => aws.ec2.send(command, { abortSignal: signal }));
-    return answer.ImportSnapshotTasks?.[0] ?? null;
-  } catch (error) {
-    if (/TaskId/.test(awsCodeOf(error))) return null;
-    throw error;
-  }
-}
-
-/** Tags of a task do not pass on to its snapshot. */
-async function tagSnapshot(
-  aws: Aws,
-  { snapshotId, ...disk }: DiskRequest & { entry: LedgerEntry; snapshotId: string },
-): Promise<void> {
-  const call = { doing: 'Tagging a snapshot', action: 'ec2:CreateTags', resource: snapshotId };
-  const command = new CreateTagsCommand({ Resources: [snapshotId], Tags: diskTags(disk) });
-  await ask(call, () => aws.ec2.send(command, { abortSignal: disk.context.signal })).catch((error) => {
-    throw asLag(error);
+    signal,
   });
+  if (task === null) return null;
+  const { Status, StatusMessage, Progress, SnapshotId } = task.SnapshotTaskDetail ?? {};
+  const status = { status: Status, message: StatusMessage, progress: Progress };
+  return { status, made: SnapshotId === undefined ? null : { snapshotId: SnapshotId } };
 }
 
-async function releaseSlot(aws: Aws, { artifact, context }: DiskRequest): Promise<void> {
-  await context.slots.release({ name: importSlots(aws.options), holder: artifact.disk });
-}
-
-function statusOf(task: ImportSnapshotTask | null): TaskStatus {
-  if (task === null)
-    return { status: 'deleted', message: 'AWS no longer knows the task', progress: undefined };
-  const { Status, StatusMessage, Progress } = task.SnapshotTaskDetail ?? {};
-  return { status: Status, message: StatusMessage, progress: Progress };
-}
-
-function diskTags({ request, artifact, context, entry }: DiskRequest & { entry: LedgerEntry }): Tag[] {
-  const { tags: extra } = machineOptions(request.to);
-  return tagsFor({ entry, tags: context.tags, extra, name: describeDisk(context, artifact.disk) });
-}
-
-function describeDisk({ machine }: StepContext, disk: string): string {
-  return `${machine} disk ${disk}`;
+function readMade({ snapshotId }: JsonObject): Made | null {
+  return typeof snapshotId === 'string' ? { snapshotId } : null;
 }

@@ -5,21 +5,27 @@ import {
   ImportSnapshotCommand,
   RegisterImageCommand,
 } from '@aws-sdk/client-ec2';
-import { GetRoleCommand, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
+import { type EvaluationResult, GetRoleCommand, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { GetCallerIdentityCommand, type GetCallerIdentityResponse } from '@aws-sdk/client-sts';
+import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Finding } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { asAwsError, ask, askUnless, awsCodeOf } from './errors.ts';
-import { failed, look, lookIfAllowed, looking, passed, warned } from './finding.ts';
+import { failed, findingOf, look, lookIfAllowed, looking, passed, warned } from './finding.ts';
 import { abortMultipart, createMultipart } from './multipart.ts';
 import type { Via } from './options.ts';
 
 export async function checkIdentity(aws: Aws, signal: AbortSignal): Promise<Finding[]> {
   const subject = 'credentials';
   return look({ subject, signal }, async () => {
-    const identity = await callerIdentity(aws, signal);
-    return [passed(subject, `${identity.Arn} in account ${identity.Account}`)];
+    try {
+      const identity = await callerIdentity(aws, signal);
+      return [passed(subject, `${identity.Arn} in account ${identity.Account}`)];
+    } catch (error) {
+      if (!(error instanceof LandfallError) || error.code !== 'target-denied') throw error;
+      return [{ ...findingOf(subject, error), remedy: SHELL_CREDENTIALS }];
+    }
   });
 }
 
@@ -28,6 +34,10 @@ export async function callerIdentity(aws: Aws, signal: AbortSignal): Promise<Get
   const command = new GetCallerIdentityCommand();
   return ask(call, () => aws.sts.send(command, { abortSignal: signal }));
 }
+
+/** Pre-flight asks with what an operator's shell has; errors of requests speak to whoever looks after a worker. */
+const SHELL_CREDENTIALS =
+  'Give this shell valid AWS credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID and its secret, ~/.aws, or an instance role), renew those that expired, and see that the clock is right. Workers that run already keep their own: `landfall down`, then start them again.';
 
 /** `needing` are the machines that go through it. */
 export async function checkBucket(
@@ -84,7 +94,11 @@ async function probeBucket(
   ];
 }
 
-export async function checkRole(aws: Aws, signal: AbortSignal): Promise<Finding[]> {
+/** Whether the role may read a bucket that is not there would be told as a second fault of one cause. */
+export async function checkRole(
+  aws: Aws,
+  { isBucketUsable, signal }: { isBucketUsable: boolean; signal: AbortSignal },
+): Promise<Finding[]> {
   const { role } = aws.options;
   const subject = `role ${role}`;
   return lookIfAllowed({ subject, signal }, async () => {
@@ -101,6 +115,7 @@ export async function checkRole(aws: Aws, signal: AbortSignal): Promise<Finding[
         'Let vmie.amazonaws.com assume it with the condition sts:Externalid = vmimport, as docs/aws.md shows.';
       return [failed(subject, message, remedy)];
     }
+    if (!isBucketUsable) return [];
     return checkRolePolicies(aws, { subject, arn, signal });
   });
 }
@@ -144,17 +159,35 @@ async function checkRolePolicies(
     { actions: ['ec2:ModifySnapshotAttribute', 'ec2:CopySnapshot', 'ec2:RegisterImage'], resource: '*' },
   ];
   const missing: string[] = [];
-  for (const need of needs) missing.push(...(await simulateRights(aws, { ...need, arn, signal })));
-  if (missing.length === 0) return [passed(subject, "AWS's importer can use it and read the bucket")];
-  const remedy = 'Add the missing actions to a policy of the role, as docs/aws.md shows.';
-  return [failed(subject, `its policies do not allow ${missing.join(', ')}`, remedy)];
+  const unknown: string[] = [];
+  for (const need of needs) {
+    const rights = await simulateRights(aws, { ...need, arn, signal });
+    missing.push(...rights.missing);
+    unknown.push(...rights.unknown);
+  }
+  if (missing.length > 0) {
+    const remedy = 'Add the missing actions to a policy of the role, as docs/aws.md shows.';
+    return [failed(subject, `its policies do not allow ${missing.join(', ')}`, remedy)];
+  }
+  if (unknown.length > 0) {
+    const message = `its policies have conditions that only a real request meets or not: ${unknown.join(', ')}`;
+    return [warned(subject, message, "See that AWS's importer meets them, or let the first import tell.")];
+  }
+  return [passed(subject, "AWS's importer can use it and read the bucket")];
 }
 
-/** What the policies of a user or role do not allow, as `ACTION on RESOURCE`. */
+/** As `ACTION on RESOURCE`. */
+export type SimulatedRights = {
+  missing: readonly string[];
+  /** Those that hang on conditions which only a real request meets or not. */
+  unknown: readonly string[];
+};
+
+/** What the policies of a user or role do not allow. */
 export async function simulateRights(
   aws: Aws,
   of: { arn: string; actions: string[]; resource: string; signal: AbortSignal },
-): Promise<string[]> {
+): Promise<SimulatedRights> {
   const { arn, actions, resource, signal } = of;
   const call = looking(`the policies of ${arn}`, 'iam:SimulatePrincipalPolicy', arn);
   const command = new SimulatePrincipalPolicyCommand({
@@ -163,9 +196,17 @@ export async function simulateRights(
     ResourceArns: [resource],
   });
   const answer = await ask(call, () => aws.iam.send(command, { abortSignal: signal }));
-  return (answer.EvaluationResults ?? [])
-    .filter(({ EvalDecision }) => EvalDecision !== 'allowed')
-    .map(({ EvalActionName }) => `${EvalActionName} on ${resource}`);
+  const refused = (answer.EvaluationResults ?? []).filter(({ EvalDecision }) => EvalDecision !== 'allowed');
+  const name = ({ EvalActionName }: EvaluationResult): string => `${EvalActionName} on ${resource}`;
+  return {
+    missing: refused.filter((result) => !dependsOnContext(result)).map(name),
+    unknown: refused.filter(dependsOnContext).map(name),
+  };
+}
+
+/** Not allowed because a condition names keys (a tag, a source account) whose values the simulation was not told. */
+function dependsOnContext({ EvalDecision, MissingContextValues }: EvaluationResult): boolean {
+  return EvalDecision === 'implicitDeny' && (MissingContextValues ?? []).length > 0;
 }
 
 /** EC2 tells by a dry run whether a request would be allowed. What else it says of such a request does not matter. */

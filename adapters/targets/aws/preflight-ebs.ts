@@ -5,7 +5,7 @@ import type { Aws } from './clients.ts';
 import { snapshotArn } from './ebs-snapshot.ts';
 import { ask, awsCodeOf } from './errors.ts';
 import { failed, look, lookIfAllowed, looking, passed, warned } from './finding.ts';
-import { callerIdentity, simulateRights } from './preflight-account.ts';
+import { callerIdentity, type SimulatedRights, simulateRights } from './preflight-account.ts';
 
 /** https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html */
 const PENDING_SNAPSHOTS = 100;
@@ -34,9 +34,9 @@ async function checkBlockRights(aws: Aws, signal: AbortSignal): Promise<Finding[
     const arn = policySourceOf(Arn);
     if (arn === null) return [passed(SUBJECT, `${Arn} may do everything`)];
     const resource = snapshotArn(aws, '*');
-    const missing = (actions: string[]) => simulateRights(aws, { arn, actions, resource, signal });
+    const rightsOf = (actions: string[]) => simulateRights(aws, { arn, actions, resource, signal });
     try {
-      return findingsOf(await missing(WRITING), await missing(READING));
+      return findingsOf(await rightsOf(WRITING), await rightsOf(READING));
     } catch (error) {
       // A federated user, or a role under a path: its policies cannot be asked for by this name.
       if (!/NoSuchEntity|InvalidInput|ValidationError/.test(awsCodeOf(error))) throw error;
@@ -46,13 +46,18 @@ async function checkBlockRights(aws: Aws, signal: AbortSignal): Promise<Finding[
   });
 }
 
-function findingsOf(notWritable: readonly string[], notReadable: readonly string[]): Finding[] {
+function findingsOf(writing: SimulatedRights, reading: SimulatedRights): Finding[] {
   const remedy = 'Grant them to the identity of the workers, as docs/aws.md shows.';
-  if (notWritable.length > 0)
-    return [failed(SUBJECT, `our policies do not allow ${notWritable.join(', ')}`, remedy)];
-  if (notReadable.length === 0) return [passed(SUBJECT, 'blocks may be written and read back')];
-  const message = `disks cannot be read back to be compared: our policies do not allow ${notReadable.join(', ')}`;
-  return [warned(SUBJECT, message, remedy)];
+  if (writing.missing.length > 0)
+    return [failed(SUBJECT, `our policies do not allow ${writing.missing.join(', ')}`, remedy)];
+  if (reading.missing.length > 0) {
+    const message = `disks cannot be read back to be compared: our policies do not allow ${reading.missing.join(', ')}`;
+    return [warned(SUBJECT, message, remedy)];
+  }
+  const unknown = [...writing.unknown, ...reading.unknown];
+  if (unknown.length === 0) return [passed(SUBJECT, 'blocks may be written and read back')];
+  const message = `our policies have conditions that only a real request meets or not: ${unknown.join(', ')}`;
+  return [warned(SUBJECT, message, 'See that they are met, or let the first snapshot tell.')];
 }
 
 /** Whose policies apply to a caller; null for the root user, who needs none. */

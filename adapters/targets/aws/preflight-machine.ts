@@ -1,10 +1,8 @@
-/** What can be known of one machine's landing before a byte moves. */
+/** What can be known of one machine's landing before a byte moves, beyond the limits that `capabilities` declares. */
 import type { InstanceTypeInfo, Subnet } from '@aws-sdk/client-ec2';
 import { isWindows, type Machine } from '../../../src/domain/machine.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
-import { MAX_DISK_BYTES } from './capabilities.ts';
 import type { Aws } from './clients.ts';
-import { MAX_DISKS } from './device-names.ts';
 import { failed, look, lookIfAllowed, passed, warned } from './finding.ts';
 import { instanceTypeFor } from './instance-type.ts';
 import { placeOfAddress } from './ip-range.ts';
@@ -20,7 +18,6 @@ import {
 import { leastGibOf, mostGibOf } from './volume-type.ts';
 
 const GIB = 2 ** 30;
-const TIB = 2 ** 40;
 
 type Landing = { machine: Machine; to: AwsMachineOptions; signal: AbortSignal };
 
@@ -54,17 +51,6 @@ function checkGuest(aws: Aws, { machine, to }: Landing): Finding[] {
   }
   if (to.tpm === true && machine.firmware === 'bios')
     findings.push(failed(name, 'it boots by BIOS, and a TPM needs UEFI', 'Remove `tpm` under `to:`.'));
-  if (machine.disks.length > MAX_DISKS) {
-    const message = `it has ${machine.disks.length} disks; AWS imports at most ${MAX_DISKS}`;
-    findings.push(failed(name, message, 'Move the rest as machines of their own, or merge disks.'));
-  }
-  for (const disk of via === 'ebs-direct'
-    ? []
-    : machine.disks.filter(({ bytes }) => bytes > MAX_DISK_BYTES)) {
-    const message = `${inTib(disk.bytes)} TiB is over the ${MAX_DISK_BYTES / TIB} TiB that AWS imports in one piece`;
-    const remedy = 'Set `via: ebs-direct` under `to:`, or split the disk at the source.';
-    findings.push(failed(`${name} disk ${disk.id}`, message, remedy));
-  }
   const { volumeType } = aws.options;
   const leastGib = leastGibOf(volumeType);
   for (const disk of machine.disks.filter(({ bytes }) => Math.ceil(bytes / GIB) < leastGib)) {
@@ -73,7 +59,7 @@ function checkGuest(aws: Aws, { machine, to }: Landing): Finding[] {
   }
   const mostGib = mostGibOf(volumeType);
   for (const disk of machine.disks.filter(({ bytes }) => Math.ceil(bytes / GIB) > mostGib)) {
-    const message = `${inTib(disk.bytes)} TiB is over the ${mostGib / 1024} TiB that a volume of ${volumeType} has at most`;
+    const message = `${inGib(disk.bytes)} GiB is over the ${mostGib} GiB that a volume of ${volumeType} has at most`;
     findings.push(failed(`${name} disk ${disk.id}`, message, 'Split the disk at the source.'));
   }
   return findings;
@@ -212,8 +198,4 @@ async function checkProfile(aws: Aws, { machine, to, signal }: Landing): Promise
 
 function inGib(bytes: number): string {
   return String(Math.round((bytes / GIB) * 10) / 10);
-}
-
-function inTib(bytes: number): string {
-  return String(Math.round((bytes / TIB) * 10) / 10);
 }

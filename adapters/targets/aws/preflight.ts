@@ -39,7 +39,9 @@ async function checkImporter(
   const needing = machinesBy(aws, machines, ['import-snapshot', 'import-image']);
   if (needing.length === 0 && viasOf(aws, machines).has('ebs-direct')) return [];
   const names = needing.map(({ machine }) => machine.name);
-  return [...(await checkBucket(aws, names, signal)), ...(await checkRole(aws, signal))];
+  const bucket = await checkBucket(aws, names, signal);
+  const isBucketUsable = bucket.every(({ level }) => level !== 'fail');
+  return [...bucket, ...(await checkRole(aws, { isBucketUsable, signal }))];
 }
 
 function machinesBy(

@@ -5,12 +5,18 @@
 import type { ImportImageTask, ImportSnapshotTask } from '@aws-sdk/client-ec2';
 import type { Aws } from './clients.ts';
 import { taskState } from './import-task.ts';
-import { listImageTasks, listSnapshotTasks } from './import-tasks.ts';
+import {
+  describeImageTask,
+  describeSnapshotTask,
+  listImageTasks,
+  listSnapshotTasks,
+} from './import-tasks.ts';
 import { MACHINE_TAG, RUN_TAG, TOKEN_TAG, tagValue } from './names.ts';
 import { cancelTask, type Removal, removeImage, removeSnapshot, waitUntil } from './removal.ts';
 
 /** Both kinds of task, told alike. */
 export type AnyTask = {
+  kind: 'snapshot' | 'image';
   taskId: string;
   isActive: boolean;
   run: string | null;
@@ -43,17 +49,27 @@ async function cancelAndWatch(aws: Aws, task: AnyTask, removal: Removal): Promis
   const call = { doing: 'Cancelling an import', action: 'ec2:CancelImportTask', resource: task.taskId };
   let latest: AnyTask | null = task;
   await waitUntil(call, removal.signal, async () => {
-    const tasks = await listTasks(aws, removal);
-    latest = tasks.find((candidate) => candidate.taskId === task.taskId) ?? null;
+    latest = await lookAgain(aws, task, removal.signal);
     return latest === null || !latest.isActive;
   });
   return latest;
+}
+
+async function lookAgain(aws: Aws, { kind, taskId }: AnyTask, signal: AbortSignal): Promise<AnyTask | null> {
+  const one = { taskId, doing: 'Watching a cancelled import', signal };
+  if (kind === 'snapshot') {
+    const task = await describeSnapshotTask(aws, one);
+    return task === null ? null : fromSnapshotTask(task);
+  }
+  const task = await describeImageTask(aws, one);
+  return task === null ? null : fromImageTask(task);
 }
 
 function fromSnapshotTask(task: ImportSnapshotTask): AnyTask {
   const { Status, SnapshotId } = task.SnapshotTaskDetail ?? {};
   return {
     ...ownerOf(task),
+    kind: 'snapshot',
     isActive: isActive(Status),
     snapshotIds: SnapshotId === undefined ? [] : [SnapshotId],
     imageId: null,
@@ -63,6 +79,7 @@ function fromSnapshotTask(task: ImportSnapshotTask): AnyTask {
 function fromImageTask(task: ImportImageTask): AnyTask {
   return {
     ...ownerOf(task),
+    kind: 'image',
     isActive: isActive(task.Status),
     snapshotIds: (task.SnapshotDetails ?? []).flatMap(({ SnapshotId }) => SnapshotId ?? []),
     imageId: task.ImageId ?? null,

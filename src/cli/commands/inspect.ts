@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { formatBytes } from '../../domain/byte-size.ts';
 import type { Machine } from '../../domain/machine.ts';
 import type { CommandContext } from '../command-context.ts';
+import { machineFacts } from '../machine-facts.ts';
 import { openWorkshopFor } from '../open-app.ts';
 
 export function addInspect(program: Command, context: CommandContext): void {
@@ -20,7 +21,7 @@ export function addInspect(program: Command, context: CommandContext): void {
 }
 
 function inspected(machine: Machine): object {
-  const { name, firmware, cpus, memoryBytes, nics } = machine;
+  const { name, firmware, cpus, memoryBytes, nics, assumed = [] } = machine;
   const disks = machine.disks.map(({ id, bytes, format, file, boots }) => ({
     id,
     bytes,
@@ -28,12 +29,14 @@ function inspected(machine: Machine): object {
     file,
     boots,
   }));
-  return { name, firmware, cpus, memoryBytes, disks, nics };
+  return { name, firmware, cpus, memoryBytes, disks, nics, assumed };
 }
 
 function describe(machine: Machine): string[] {
+  const { firmware, cpus, memory } = machineFacts(machine);
+  const isAssumed = (machine.assumed ?? []).length > 0;
   return [
-    `${machine.name}: ${machine.firmware}, ${machine.cpus} cpu, ${formatBytes(machine.memoryBytes)} memory${machine.os === null ? '' : `, ${machine.os}`}`,
+    `${machine.name}: ${firmware}, ${cpus}, ${memory}${machine.os === null ? '' : `, ${machine.os}`}`,
     ...machine.disks.map(
       (disk) =>
         `  disk ${disk.id}  ${formatBytes(disk.bytes)}  ${disk.format}  ${disk.file ?? 'blank, without a file'}${disk.boots ? '  (boots)' : ''}`,
@@ -42,5 +45,10 @@ function describe(machine: Machine): string[] {
       (nic) =>
         `  nic     ${nic.network ?? 'no network'}  ${nic.model ?? 'model unknown'}  ${nic.mac ?? 'no fixed MAC'}`,
     ),
+    ...(isAssumed
+      ? [
+          '  assumed: the image does not say it; a wave may, with `firmware`, `cpus` and `memory` under `from:`',
+        ]
+      : []),
   ];
 }

@@ -7,6 +7,7 @@ import { type Plan, planWave } from '../../operations/plan.ts';
 import type { CommandContext } from '../command-context.ts';
 import { findingLines } from '../findings.ts';
 import { formatTable } from '../format.ts';
+import { machineFacts } from '../machine-facts.ts';
 import { openWorkshopFor } from '../open-app.ts';
 
 export function addPlan(program: Command, context: CommandContext): void {
@@ -49,9 +50,7 @@ export function planLoadedWave(workshop: Workshop, wave: Wave, signal: AbortSign
 function describePlan({ wave, machines, findings }: Plan): string[] {
   const rows = machines.map(({ machine }) => [
     `  ${machine.name}`,
-    machine.firmware,
-    `${machine.cpus} cpu`,
-    formatBytes(machine.memoryBytes),
+    ...Object.values(machineFacts(machine)),
     machine.disks.map((disk) => `disk ${disk.id}: ${formatBytes(disk.bytes)} ${disk.format}`).join(', '),
   ]);
   const failed = findings.filter((finding) => finding.level === 'fail').length;

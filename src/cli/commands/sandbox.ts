@@ -38,8 +38,9 @@ async function serve(context: CommandContext, options: SandboxOptions): Promise<
     terminal.json({ url: sandbox.url, environment: sandbox.environment });
   } else {
     terminal.out(`The sandbox cloud listens at ${sandbox.url} (state in ${folder}). In another shell:`);
-    const variables = Object.entries(sandbox.environment).map(([name, value]) => `${name}=${value}`);
-    terminal.out(`  export ${variables.join(' ')}`);
+    for (const [name, value] of Object.entries(sandbox.environment)) {
+      terminal.out(`export ${name}=${value}`);
+    }
   }
   if (!interrupted.aborted) await once(interrupted, 'abort');
 }

@@ -3,20 +3,12 @@ import { booleanParameter, listParameter, structParameter, textParameter } from 
 import { defineEc2Action, type QueryActions } from '../query-protocol.ts';
 import type { XmlObject } from '../xml.ts';
 import type { Ec2Desk } from './cloud.ts';
-import { findByToken, readToken } from './idempotency.ts';
-import { checkQuota, checkRole, findSource, readFormat, userBucket } from './import-source.ts';
-import { describeProgress, statusOf } from './import-tasks.ts';
-import {
-  cutPage,
-  filterMembers,
-  filtersParameters,
-  idsParameter,
-  orderByCreation,
-  pageParameters,
-} from './query.ts';
-import { invalidValue, newId, refuse, requireMember } from './refusals.ts';
+import { readToken } from './idempotency.ts';
+import { checkRole, findSource, readFormat, userBucket } from './import-source.ts';
+import { invalidValue, refuse, requireMember } from './refusals.ts';
 import type { BootMode, ImportDisk, ImportTask } from './state.ts';
 import { describeTags, tagSpecificationParameters, takeTags } from './tags.ts';
+import { describeProgress, describeTasks, findEarlierTask, statusOf, submitTask } from './watched-task.ts';
 
 const MAX_DISKS = 21;
 
@@ -31,12 +23,18 @@ const container = structParameter({
 type Container = (typeof container)['_output'];
 
 export function imageImportActions(desk: Ec2Desk): QueryActions {
-  return { ImportImage: importImage(desk), DescribeImportImageTasks: describeImportImageTasks(desk) };
+  return {
+    ImportImage: importImage(desk),
+    DescribeImportImageTasks: describeTasks(desk, {
+      kind: 'image',
+      set: 'importImageTaskSet',
+      describe: (task) => describeImageTask(desk, task),
+    }),
+  };
 }
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ImportImage.html */
 function importImage(desk: Ec2Desk) {
-  const { store, clock, limits, imports } = desk;
   return defineEc2Action(
     {
       Architecture: textParameter.optional(),
@@ -56,8 +54,8 @@ function importImage(desk: Ec2Desk) {
     async (input) => {
       const { ClientToken, ...parameters } = input;
       const idempotency = readToken(ClientToken, parameters);
-      const [earlier] = findByToken(Object.values(store.read().importTasks), idempotency);
-      if (earlier !== undefined) return describeImageTask(desk, earlier);
+      const earlier = findEarlierTask(desk, idempotency);
+      if (earlier !== null) return describeImageTask(desk, earlier);
       const architecture = input.Architecture ?? 'x86_64';
       if (architecture !== 'x86_64') throw invalidValue('architecture', architecture);
       const platform = readPlatform(input.Platform);
@@ -71,57 +69,13 @@ function importImage(desk: Ec2Desk) {
         allowed: ['import-image-task'],
       });
       const disks = await Promise.all(containers.map((one) => readDisk(desk, one)));
-      const { task, isNew } = await store.update((state) => {
-        const [meanwhile] = findByToken(Object.values(state.importTasks), idempotency);
-        if (meanwhile !== undefined) return { task: meanwhile, isNew: false };
-        checkQuota(state, limits.importTasks);
-        const created: ImportTask = {
-          id: newId('import-image'),
-          kind: 'image',
-          status: 'active',
-          statusMessage: null,
-          idempotency,
-          description: input.Description ?? '',
-          roleName,
-          encrypted: input.Encrypted ?? input.KmsKeyId !== undefined,
-          kmsKeyId: input.KmsKeyId ?? null,
-          disks,
-          image: { architecture, platform, bootMode, licenseType: input.LicenseType ?? null, imageId: null },
-          tags,
-          createdAt: clock.now(),
-          endedAt: null,
-        };
-        state.importTasks[created.id] = created;
-        return { task: created, isNew: true };
-      });
-      if (isNew) imports.submit(task.id);
+      const licenseType = input.LicenseType ?? null;
+      const image = { architecture, platform, bootMode, licenseType, imageId: null };
+      const request = { kind: 'image', idempotency, roleName, disks, image, tags } as const;
+      const task = await submitTask(desk, { ...request, input });
       return describeImageTask(desk, task);
     },
   );
-}
-
-function describeImportImageTasks(desk: Ec2Desk) {
-  return defineEc2Action({ ImportTaskId: idsParameter, ...filtersParameters, ...pageParameters }, (input) => {
-    const { importTasks } = desk.store.read();
-    const named = input.ImportTaskId?.map((id) =>
-      requireMember({ members: importTasks, kind: 'import-image', id }),
-    );
-    const page = cutPage({
-      members: filterMembers({
-        members: named ?? Object.values(importTasks).filter(({ kind }) => kind === 'image'),
-        filters: input.Filters,
-        tags: (task) => task.tags,
-        fields: { 'task-state': (task) => statusOf(desk, task) },
-      }),
-      orderOf: orderByCreation,
-      maxResults: input.MaxResults,
-      nextToken: input.NextToken,
-    });
-    return {
-      importImageTaskSet: page.members.map((task) => describeImageTask(desk, task)),
-      nextToken: page.nextToken,
-    };
-  });
 }
 
 function checkContainers(containers: readonly Container[]): readonly Container[] {

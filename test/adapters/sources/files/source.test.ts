@@ -63,6 +63,7 @@ describe('a disk image', () => {
       os: null,
       disks: [{ id: '0', bytes: 4 * MIB, format: 'raw', file: path, boots: true }],
       nics: [],
+      assumed: ['cpus', 'memoryBytes'],
     });
     const wanted = {
       path: 'web01.img',
@@ -78,6 +79,7 @@ describe('a disk image', () => {
       cpus: 3,
       memoryBytes: 1.5 * 2 ** 30,
       os: 'windows2022',
+      assumed: [],
     });
   });
 

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { trustsImporter } from '../../../../adapters/targets/aws/preflight-account.ts';
+import { checkRole, trustsImporter } from '../../../../adapters/targets/aws/preflight-account.ts';
 import type { JsonObject } from '../../../../src/domain/json.ts';
 import type { Target } from '../../../../src/domain/ports.ts';
 import { plannedWith } from '../machines.ts';
 import { openSandboxGround, type SandboxGround } from './sandbox-ground.ts';
+import { scriptAws } from './scripted-aws.ts';
 
 let ground: SandboxGround;
 let target: Target;
@@ -26,7 +27,7 @@ describe('pre-flight', () => {
       expect(findings[0]).toMatchObject({
         level: 'fail',
         subject: 'credentials',
-        remedy: expect.stringContaining('landfall doctor'),
+        remedy: expect.stringContaining('Give this shell valid AWS credentials'),
       });
     } finally {
       process.env.AWS_SECRET_ACCESS_KEY = secret;
@@ -54,6 +55,57 @@ describe('pre-flight', () => {
     expect(findings.filter(({ level }) => level === 'fail')).toMatchObject([
       { subject: 'right to ec2:RegisterImage', remedy: expect.stringContaining('Grant ec2:RegisterImage') },
     ]);
+  });
+});
+
+describe('of a wave whose bucket is missing', () => {
+  test('says so once, and takes no fault of the role from it', async () => {
+    const options = { bucket: 'landfall-nowhere' };
+    const findings = await targetWith(options).preflight(
+      [plannedWith(ground.to)],
+      AbortSignal.timeout(60_000),
+    );
+    expect(findings.filter(({ level }) => level !== 'ok')).toMatchObject([
+      { level: 'fail', subject: 'bucket landfall-nowhere', message: 'there is no such bucket' },
+    ]);
+  });
+});
+
+describe('the policies of the role', () => {
+  const trust = {
+    Effect: 'Allow',
+    Principal: { Service: 'vmie.amazonaws.com' },
+    Action: 'sts:AssumeRole',
+  };
+  const findings = (result: JsonObject) => {
+    const EvaluationResults = [{ EvalActionName: 's3:GetObject', ...result }];
+    const aws = scriptAws({
+      GetRole: () => ({
+        Role: {
+          Arn: 'arn:aws:iam::123456789012:role/vmimport',
+          AssumeRolePolicyDocument: encodeURIComponent(JSON.stringify({ Statement: [trust] })),
+        },
+      }),
+      SimulatePrincipalPolicy: () => ({ EvaluationResults }),
+    });
+    return checkRole(aws, { isBucketUsable: true, signal: new AbortController().signal });
+  };
+
+  test.each<[string, JsonObject, string]>([
+    ['that allow', { EvalDecision: 'allowed' }, 'ok'],
+    ['that do not allow', { EvalDecision: 'implicitDeny', MissingContextValues: [] }, 'fail'],
+    [
+      'whose conditions the simulation cannot know',
+      { EvalDecision: 'implicitDeny', MissingContextValues: ['aws:SourceAccount'] },
+      'warn',
+    ],
+    [
+      'that deny whatever the conditions',
+      { EvalDecision: 'explicitDeny', MissingContextValues: ['aws:SourceAccount'] },
+      'fail',
+    ],
+  ])('%s', async (_, result, level) => {
+    expect(await findings(result)).toMatchObject([{ level, subject: 'role vmimport' }]);
   });
 });
 

@@ -93,7 +93,6 @@ const REFUSED_ALWAYS: readonly RefusedPlan[] = [
   { name: 'TPM with BIOS', to: { tpm: true }, message: /TPM needs UEFI/ },
   { name: 'too small a disk for io2', options: { volumeType: 'io2' }, message: /under the 4 GiB/ },
   { name: 'Windows as it is', traits: { os: 'windows2019srv_64Guest' }, message: /runs Windows/ },
-  { name: 'too many disks', traits: { diskCount: 22 }, message: /at most 21/ },
   { name: 'no type is large enough', traits: { cpus: 400 }, message: /no common instance type/ },
 ];
 
