@@ -1,5 +1,5 @@
 /** What TypeScript (tests, `landfall doctor`) sees of debian-packages.mjs. */
-export type Purpose = 'run' | 'demo' | 'test';
+export type Purpose = 'run' | 'demo' | 'test' | 'bench';
 export type DebianPackage = { name: string; purpose: Purpose; gives: string; why: string };
 
 export const PURPOSES: readonly Purpose[];

@@ -7,7 +7,7 @@ import { accessSync, constants, readFileSync, rmSync, writeFileSync } from 'node
 import { delimiter, join } from 'node:path';
 
 /** What somebody wants to do; each purpose includes the ones before it. */
-export const PURPOSES = ['run', 'demo', 'test'];
+export const PURPOSES = ['run', 'demo', 'test', 'bench'];
 
 /**
  * `gives` is a command, or an absolute path, that tells whether the package is there where there is no dpkg.
@@ -15,7 +15,7 @@ export const PURPOSES = ['run', 'demo', 'test'];
  * @type {readonly DebianPackage[]}
  */
 export const DEBIAN_PACKAGES = [
-  { name: 'qemu-utils', purpose: 'run', gives: 'qemu-img', why: 'reads and converts disk images' },
+  { name: 'qemu-utils', purpose: 'run', gives: 'qemu-img', why: 'reads disk images' },
   {
     name: 'redis-server',
     purpose: 'run',
@@ -54,6 +54,7 @@ export const DEBIAN_PACKAGES = [
   { name: 'nbd-server', purpose: 'test', gives: 'nbd-server', why: 'a plain NBD server to read from' },
   { name: 'openssl', purpose: 'test', gives: 'openssl', why: 'makes certificates for TLS tests' },
   { name: 'docker-compose', purpose: 'test', gives: 'docker-compose', why: 'checks docker-compose.yml' },
+  { name: 'rclone', purpose: 'bench', gives: 'rclone', why: 'copies to S3, to be measured beside Landfall' },
 ];
 
 const POLICY_FILE = '/usr/sbin/policy-rc.d';

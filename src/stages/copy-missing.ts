@@ -15,7 +15,7 @@ export type MissingCopy = Pick<BlockCopy, 'lanes' | 'write' | 'onCopied' | 'sign
   sync?(): Promise<void>;
 };
 
-const SAVE_EVERY_MS = 100;
+export const SAVE_EVERY_MS = 100;
 
 export async function copyMissing(copy: MissingCopy): Promise<void> {
   const { reader, digests, onCopied } = copy;

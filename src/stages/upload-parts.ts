@@ -3,6 +3,8 @@
  * into parts, and several parts are sent at once. What the target holds counts as far as it is an unbroken run from the
  * first part: that is what another attempt can go on from.
  *
+ * What a kill costs: parts under way, and those that were acknowledged before their turn; 8 parts at most.
+ *
  * Memory: parts under way and one that is filled, each at most 1 MiB longer than `partBytes`: (4 + 1) × 9 MiB for disks
  * whose file needs no more than 8 MiB a part; fewer at once where parts are longer; beside what is being packed.
  */
@@ -33,6 +35,8 @@ export type PartsUpload = {
 };
 
 const PARTS_AT_ONCE = 4;
+/** One part that is slow lets the others overtake it by so much, no more: they are sent again after a kill. */
+export const MAX_UNSAVED_PARTS = 2 * PARTS_AT_ONCE;
 /** Parts that are under way share it; one is always allowed. */
 const PARTS_BUDGET_BYTES = 64 * 2 ** 20;
 
@@ -147,8 +151,11 @@ function createAcknowledgedRow({ sink, ledger, left, digests, progress, context,
       const sent = sendOne(part).catch((error: unknown) => failed.abort(error));
       underWay.add(sent);
       void sent.finally(() => underWay.delete(sent));
-      if (underWay.size >= partsAtOnce(sink.partBytes(part.number))) await Promise.race(underWay);
-      whileWell.throwIfAborted();
+      const atOnce = partsAtOnce(sink.partBytes(part.number));
+      while (underWay.size >= atOnce || underWay.size + ahead.size >= MAX_UNSAVED_PARTS) {
+        await Promise.race(underWay);
+        whileWell.throwIfAborted();
+      }
     },
     async finish(): Promise<readonly KnownPart[]> {
       await settle();

@@ -1,0 +1,38 @@
+/** What a bench asks of a worker process, and what that answers, as JSON lines on its standard output. */
+import type { UploadForm } from '../../src/domain/image.ts';
+
+export type TransferJob =
+  /** Reads an NBD export to nothing. */
+  | { kind: 'read'; uri: string }
+  /** Moves a raw disk to the target, by the stages that a worker runs: export, convert, upload. */
+  | {
+      kind: 'upload';
+      run: string;
+      disk: string;
+      form: UploadForm['kind'];
+      bucket: string;
+      redisUrl: string;
+      stagingFolder: string;
+    };
+
+export type TransferFigures = {
+  /** Of content that was read; holes are left out. */
+  readBytes: number;
+  elapsedMs: number;
+  /** All threads of the process, user and system, while it moved the disk. */
+  cpuMs: number;
+  /** The process's peak of resident memory, from its start on (VmHWM). */
+  peakBytes: number;
+  /** The longest that the event loop served nothing. */
+  worstBlockMs: number;
+  /** Length of what it left at the target; 0 where that is nothing. */
+  artifactBytes: number;
+  /** What the process wrote to disks, and what is in staging at its end. */
+  stagedBytes: number;
+};
+
+export type TransferMessage =
+  /** The attempt begins: it holds its lease. */
+  | { kind: 'began' }
+  | { kind: 'progress'; doneBytes: number; totalBytes: number }
+  | { kind: 'ended'; figures: TransferFigures };
