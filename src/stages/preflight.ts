@@ -144,6 +144,7 @@ async function checkStaging({ planned, stagingFolder, machinesAtOnce }: Prefligh
 
 /** While disks are uploaded their digests lie in Redis: 32 bytes for each block that holds data. */
 async function checkDigests({ planned, machinesAtOnce }: Preflight): Promise<Finding[]> {
+  if (planned.length === 0) return [];
   const needs = await Promise.all(planned.map(({ machine }) => estimateData(machine)));
   const { atOnce } = largestAtOnce(needs, machinesAtOnce);
   const bytes = Math.ceil(atOnce / BLOCK_BYTES) * DIGEST_BYTES;

@@ -59,7 +59,7 @@ function checkGuest(aws: Aws, { machine, to }: Landing): Finding[] {
   }
   const mostGib = mostGibOf(volumeType);
   for (const disk of machine.disks.filter(({ bytes }) => Math.ceil(bytes / GIB) > mostGib)) {
-    const message = `${inGib(disk.bytes)} GiB is over the ${mostGib} GiB that a volume of ${volumeType} has at most`;
+    const message = `${inGib(disk.bytes / 1024)} TiB is over the ${mostGib / 1024} TiB that a volume of ${volumeType} has at most`;
     findings.push(failed(`${name} disk ${disk.id}`, message, 'Split the disk at the source.'));
   }
   return findings;

@@ -100,7 +100,6 @@ const REFUSED: readonly RefusedPlan[] = [
   ...REFUSED_ALWAYS,
   { name: 'no bucket', options: { bucket: 'landfall-nowhere' }, message: /no such bucket/ },
   { name: 'no role', options: { role: 'nobody' }, message: /no such role/ },
-  { name: 'too large a disk', traits: { disks: [diskOf(9 * TIB)] }, message: /over the 8 TiB/ },
 ];
 
 const REFUSED_DIRECT: readonly RefusedPlan[] = [
