@@ -249,31 +249,29 @@ export function describeTarget({ name, transport, openGround }: DescribedTarget)
     describe('an import that fails', () => {
       const run = 'import-failed';
 
+      const failsAnew = async (): Promise<void> => {
+        const state = createDurableState();
+        const garbage = randomBytes(6 * MIB);
+        const artifact = await uploadAll(target, uploadOf(garbage), contextOf(run, { state }), garbage);
+        const request = { machine: machineWith(), to: ground.to, artifacts: [artifact] };
+        const attempt = (): Promise<Landing> =>
+          untilDone(() => target.import(request, contextOf(run, { state })));
+        const first = await attempt().catch((error: unknown) => error);
+        expect(first).toMatchObject({ code: 'import-failed' });
+        const tokens = (): string[] =>
+          state.ledger.filter((entry) => entry.state === 'failed').map(({ token }) => token);
+        expect(tokens()).toHaveLength(1);
+        const second = await attempt().catch((error: unknown) => error);
+        expect(second).toMatchObject({ code: 'import-failed' });
+        expect((second as LandfallError).context).not.toEqual((first as LandfallError).context);
+        expect(new Set(tokens()).size).toBe(2);
+        expect([...state.slots.values()].every((holders) => holders.size === 0)).toBe(true);
+        await discardAll(target, contextOf(run, { state }));
+        expect(await target.findTagged(run, AbortSignal.timeout(30_000))).toEqual([]);
+      };
       // What goes up as blocks is a disk already, whatever is in them.
-      test.runIf(transport === 'parts')(
-        'says why in words that help, and a retry is a new import',
-        async () => {
-          const state = createDurableState();
-          const garbage = randomBytes(6 * MIB);
-          const artifact = await uploadAll(target, uploadOf(garbage), contextOf(run, { state }), garbage);
-          const request = { machine: machineWith(), to: ground.to, artifacts: [artifact] };
-          const attempt = (): Promise<Landing> =>
-            untilDone(() => target.import(request, contextOf(run, { state })));
-          const first = await attempt().catch((error: unknown) => error);
-          expect(first).toMatchObject({ code: 'import-failed' });
-          const tokens = (): string[] =>
-            state.ledger.filter((entry) => entry.state === 'failed').map(({ token }) => token);
-          expect(tokens()).toHaveLength(1);
-          const second = await attempt().catch((error: unknown) => error);
-          expect(second).toMatchObject({ code: 'import-failed' });
-          expect((second as LandfallError).context).not.toEqual((first as LandfallError).context);
-          expect(new Set(tokens()).size).toBe(2);
-          expect([...state.slots.values()].every((holders) => holders.size === 0)).toBe(true);
-          await discardAll(target, contextOf(run, { state }));
-          expect(await target.findTagged(run, AbortSignal.timeout(30_000))).toEqual([]);
-        },
-        IMPORT_TIMEOUT_MS,
-      );
+      if (transport === 'parts')
+        test('says why in words that help, and a retry is a new import', failsAnew, IMPORT_TIMEOUT_MS);
 
       test('makes nothing for an attempt whose lease is gone', async () => {
         const state = createDurableState();
