@@ -72,9 +72,11 @@ function pageFrom(
   { Blocks = [], VolumeSize = 0 }: ListSnapshotBlocksResponse,
   { from, isLast }: { from: number; isLast: boolean },
 ): BlockPage {
+  // The API promises no order within a page: moto tells blocks in the order in which they were written.
+  const ascending = Blocks.toSorted((a, b) => (a.BlockIndex ?? 0) - (b.BlockIndex ?? 0));
   const tokens = new Map<number, string>();
-  for (const { BlockIndex, BlockToken } of Blocks)
+  for (const { BlockIndex, BlockToken } of ascending)
     if (BlockIndex !== undefined && BlockToken !== undefined) tokens.set(BlockIndex, BlockToken);
-  const last = Blocks.at(-1)?.BlockIndex ?? from;
+  const last = ascending.at(-1)?.BlockIndex ?? from;
   return { from, until: isLast ? Number.POSITIVE_INFINITY : last + 1, tokens, volumeBytes: VolumeSize * GIB };
 }

@@ -93,7 +93,7 @@ async function startSnapshot(upload: DiskUpload): Promise<string> {
   const snapshotId = answer?.SnapshotId ?? (answer === null ? await findByToken(upload) : null);
   if (snapshotId === null || snapshotId === undefined) throw unseen(name);
   if (answer?.BlockSize !== undefined && answer.BlockSize !== EBS_BLOCK_BYTES)
-    throw new TypeError(`${snapshotId} has blocks of ${answer.BlockSize} bytes`);
+    throw otherBlocks(snapshotId, answer.BlockSize);
   return snapshotId;
 }
 
@@ -145,6 +145,15 @@ function explainKey(error: unknown, kmsKey: string | undefined): unknown {
     message: `${error.message} It is ${key} that may not be used: let the identity of this worker use it, as docs/aws.md shows under KMS.`,
     cause: error,
     context: error.context,
+  });
+}
+
+/** AWS has never had another size; look-alikes have. */
+function otherBlocks(snapshotId: string, blockBytes: number): LandfallError {
+  return new LandfallError({
+    code: 'target-refused',
+    message: `The endpoint started ${snapshotId} with blocks of ${blockBytes} bytes instead of ${EBS_BLOCK_BYTES}, so no disk can go there block by block. Take \`via: import-snapshot\`, or an endpoint that serves EBS direct as AWS does.`,
+    context: { snapshotId },
   });
 }
 

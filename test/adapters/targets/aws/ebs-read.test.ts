@@ -47,6 +47,14 @@ describe('a landed disk', () => {
     expect(ebs.requests.filter((name) => name.startsWith('List'))).toHaveLength(3);
   });
 
+  test('is listed in the order of its blocks, whatever the order within a page', async () => {
+    const indexes = [...Array(2500).keys()];
+    hold(indexes, randomBytes(BLOCK_BYTES));
+    ebs.toldInOrder = false;
+    await using disk = await open();
+    expect(await Array.fromAsync(disk.heldBlocks(soon()))).toEqual(indexes);
+  });
+
   test('of zeros holds no block', async () => {
     hold([]);
     await using disk = await open();

@@ -80,6 +80,14 @@ describe('a disk', () => {
     expect(headers?.['user-agent']).toBe('landfall');
   });
 
+  test('goes nowhere where blocks have another size, and that is said', async () => {
+    ebs.toldBlockBytes = 512;
+    await expect(open(createStepContext())).rejects.toMatchObject({
+      code: 'target-refused',
+      message: expect.stringContaining('blocks of 512 bytes instead of 524288'),
+    });
+  });
+
   test('is encrypted with the key of the wave', async () => {
     const kmsKey = 'arn:aws:kms:eu-central-1:111122223333:key/1234';
     aws = awsAt(ebs.endpoint, { kmsKey });

@@ -39,6 +39,10 @@ export type PlainEbs = AsyncDisposable & {
   mostAtOnce(): number;
   /** Answers of GetSnapshotBlock, changed on their way. */
   garble: (index: number, bytes: Buffer) => Buffer;
+  /** As StartSnapshot tells it. */
+  toldBlockBytes: number;
+  /** Whether ListSnapshotBlocks tells the blocks of a page in their order. */
+  toldInOrder: boolean;
   /** Puts nothing into memory where it only counts. */
   keeps: boolean;
   delayMs: number;
@@ -66,6 +70,8 @@ export async function startPlainEbs(): Promise<PlainEbs> {
     fault: () => null,
     mostAtOnce: () => most,
     garble: (_, bytes) => bytes,
+    toldBlockBytes: BLOCK_BYTES,
+    toldInOrder: true,
     keeps: true,
     delayMs: 0,
     [Symbol.asyncDispose]: async () => {
@@ -143,7 +149,7 @@ function answerTo(cloud: PlainEbs, asked: Asked): Answer {
   const snapshot = cloud.snapshots.get(id ?? '');
   if (snapshot === undefined)
     return refusal(404, 'ResourceNotFoundException', 'The snapshot does not exist.', 'SNAPSHOT_NOT_FOUND');
-  if (action === 'ListSnapshotBlocks') return list(snapshot, asked);
+  if (action === 'ListSnapshotBlocks') return list(cloud, snapshot, asked);
   if (action === 'GetSnapshotBlock') return get(cloud, snapshot, asked);
   if (snapshot.state === 'error') return refusal(400, 'ValidationException', 'The snapshot is in error.');
   return action === 'CompleteSnapshot' ? complete(snapshot, asked) : put(cloud, snapshot, asked);
@@ -166,7 +172,7 @@ function start(cloud: PlainEbs, { body }: Asked): Answer {
     blocks: new Map<number, Buffer>(),
   };
   cloud.snapshots.set(snapshot.id, snapshot);
-  return json(201, { SnapshotId: snapshot.id, BlockSize: BLOCK_BYTES, Status: 'pending' });
+  return json(201, { SnapshotId: snapshot.id, BlockSize: cloud.toldBlockBytes, Status: 'pending' });
 }
 
 function put(cloud: PlainEbs, snapshot: HeldSnapshot, { path, headers, body }: Asked): Answer {
@@ -193,13 +199,16 @@ function complete(snapshot: HeldSnapshot, { headers }: Asked): Answer {
   return json(202, { Status: 'pending' });
 }
 
-function list(snapshot: HeldSnapshot, { query }: Asked): Answer {
+function list({ toldInOrder }: PlainEbs, snapshot: HeldSnapshot, { query }: Asked): Answer {
   const from = Number(query.get('pageToken') ?? query.get('startingBlockIndex') ?? 0);
   const held = [...snapshot.blocks.keys()].sort((a, b) => a - b).filter((index) => index >= from);
   const page = held.slice(0, Number(query.get('maxResults') ?? 10_000));
   const next = held[page.length];
   return json(200, {
-    Blocks: page.map((BlockIndex) => ({ BlockIndex, BlockToken: `token-${BlockIndex}` })),
+    Blocks: (toldInOrder ? page : page.toReversed()).map((BlockIndex) => ({
+      BlockIndex,
+      BlockToken: `token-${BlockIndex}`,
+    })),
     VolumeSize: snapshot.volumeGib,
     BlockSize: BLOCK_BYTES,
     ...(next === undefined ? {} : { NextToken: String(next) }),
