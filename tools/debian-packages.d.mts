@@ -1,6 +1,12 @@
 /** What TypeScript (tests, `landfall doctor`) sees of debian-packages.mjs. */
-export type Purpose = 'run' | 'demo' | 'test' | 'bench';
-export type DebianPackage = { name: string; purpose: Purpose; gives: string; why: string };
+export type Purpose = 'run' | 'demo' | 'test' | 'bench' | 'peers';
+export type DebianPackage = {
+  name: string;
+  purpose: Purpose;
+  gives: string;
+  why: string;
+  fromAnywhere?: boolean;
+};
 
 export const PURPOSES: readonly Purpose[];
 export const DEBIAN_PACKAGES: readonly DebianPackage[];

@@ -6,12 +6,14 @@ import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** What somebody wants to do; each purpose includes the ones before it. */
-export const PURPOSES = ['run', 'demo', 'test', 'bench'];
+/** What somebody wants to do, each with what it builds on. */
+const BUILDS_ON = { run: null, demo: 'run', test: 'demo', bench: 'test', peers: 'test' };
+export const PURPOSES = Object.keys(BUILDS_ON);
 
 /**
- * `gives` is a command, or an absolute path, that tells whether the package is there where there is no dpkg.
- * @typedef {{ name: string, purpose: string, gives: string, why: string }} DebianPackage
+ * `gives` is a command, or an absolute path, that tells whether the package is there where there is no dpkg. With
+ * `fromAnywhere`, what it gives is good from wherever it came: a Go from go.dev does, and 60 MB need not be installed.
+ * @typedef {{ name: string, purpose: string, gives: string, why: string, fromAnywhere?: boolean }} DebianPackage
  * @type {readonly DebianPackage[]}
  */
 export const DEBIAN_PACKAGES = [
@@ -54,6 +56,19 @@ export const DEBIAN_PACKAGES = [
   { name: 'nbd-server', purpose: 'test', gives: 'nbd-server', why: 'a plain NBD server to read from' },
   { name: 'openssl', purpose: 'test', gives: 'openssl', why: 'makes certificates for TLS tests' },
   { name: 'docker-compose', purpose: 'test', gives: 'docker-compose', why: 'checks docker-compose.yml' },
+  {
+    name: 'golang-go',
+    purpose: 'peers',
+    gives: 'go',
+    why: 'builds versitygw, an S3 server to test with',
+    fromAnywhere: true,
+  },
+  {
+    name: 'python3-venv',
+    purpose: 'peers',
+    gives: 'python3',
+    why: 'holds moto, an EBS look-alike to test with',
+  },
   { name: 'rclone', purpose: 'bench', gives: 'rclone', why: 'copies to S3, to be measured beside Landfall' },
 ];
 
@@ -66,8 +81,9 @@ const LOCK_TIMEOUT_SECONDS = 300;
 
 /** @param {string} purpose */
 export function packagesFor(purpose) {
-  const reach = PURPOSES.indexOf(purpose);
-  return DEBIAN_PACKAGES.filter((each) => PURPOSES.indexOf(each.purpose) <= reach);
+  const included = new Set();
+  for (let each = purpose; each; each = BUILDS_ON[each]) included.add(each);
+  return DEBIAN_PACKAGES.filter((each) => included.has(each.purpose));
 }
 
 /** @param {NodeJS.ProcessEnv} environment */
@@ -81,16 +97,17 @@ export function isDebian(environment = process.env) {
  */
 export function findMissing(packages, environment = process.env) {
   if (!isDebian(environment)) return packages.filter(({ gives }) => !isThere(gives, environment));
+  const asked = packages.filter(({ fromAnywhere, gives }) => !(fromAnywhere && isThere(gives, environment)));
   // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own syntax
   const format = '${db:Status-Status} ${Package}\\n';
-  const names = packages.map(({ name }) => name);
+  const names = asked.map(({ name }) => name);
   // Its status is 1 when it does not know one of them; the others are printed all the same.
   const { stdout } = spawnSync('dpkg-query', ['--show', `--showformat=${format}`, ...names], {
     encoding: 'utf8',
     env: environment,
   });
   const installed = new Set((stdout ?? '').split('\n'));
-  return packages.filter(({ name }) => !installed.has(`installed ${name}`));
+  return asked.filter(({ name }) => !installed.has(`installed ${name}`));
 }
 
 /** The one line that installs them, for a person to run. */

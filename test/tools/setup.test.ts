@@ -88,7 +88,7 @@ describe('the npm packages of a clone', () => {
 });
 
 describe('Debian packages', () => {
-  test('for a purpose include those of the purposes before it, each with a reason', () => {
+  test('for a purpose include those of the purposes that it builds on, each with a reason', () => {
     const names = (purpose: string) => packagesFor(purpose).map(({ name }) => name);
     expect(names('run')).toContain('qemu-utils');
     expect(names('run')).not.toContain('mtools');
@@ -97,6 +97,23 @@ describe('Debian packages', () => {
       expect.arrayContaining([...names('demo'), 'nbdkit', 'nbd-server', 'openssl']),
     );
     for (const { why, gives } of DEBIAN_PACKAGES) expect([why, gives]).not.toContain('');
+  });
+
+  test('that only the tests against peers need are not asked for by the tests', () => {
+    const names = (purpose: string) => packagesFor(purpose).map(({ name }) => name);
+    expect(names('peers')).toEqual([...names('test'), 'golang-go', 'python3-venv']);
+    expect(names('bench')).not.toContain('golang-go');
+  });
+
+  test('are not missing where what they give is good from anywhere, and is there', async () => {
+    await standIn('apt-get', '');
+    await standIn('dpkg-query', 'exit 1');
+    const asked = DEBIAN_PACKAGES.filter(({ purpose }) => purpose === 'peers');
+    const missing = () => findMissing(asked, { PATH: bin }).map(({ name }) => name);
+    expect(missing()).toEqual(['golang-go', 'python3-venv']);
+    await standIn('go', '');
+    await standIn('python3', '');
+    expect(missing()).toEqual(['python3-venv']);
   });
 
   test('that are missing are found in one question to dpkg, half-installed ones too', async () => {
@@ -175,7 +192,7 @@ describe('Debian packages', () => {
 test('an unknown purpose is refused', async () => {
   const { exitCode, stderr } = await setUp(root, 'tests', process.env.PATH ?? '');
   expect(exitCode).toBe(1);
-  expect(stderr).toBe('There is no set-up for "tests": say one of run, demo, test, bench.');
+  expect(stderr).toBe('There is no set-up for "tests": say one of run, demo, test, bench, peers.');
 });
 
 function setUp(folder: string, purpose: string, PATH: string): Promise<ToolResult> {
