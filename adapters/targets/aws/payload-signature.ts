@@ -3,7 +3,8 @@
  * a MiB, so that parts of 80 MiB held up every timer and every lease for 50 ms.
  *
  * Over TLS, where the server checks the CRC-32 (a signed header), they are left out, as AWS's own command line does. Else
- * the SHA-256 is taken on a thread of the pool, which for a moment holds a copy of the part.
+ * the SHA-256 is taken on a thread of the pool, of one part at a time: the thread holds a copy of it, and is done long
+ * before the part is sent.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 import type { UploadPartCommand } from '@aws-sdk/client-s3';
@@ -26,7 +27,11 @@ export function signOffLoop(
   );
 }
 
+/** Of the part before; never rejects. */
+let lastDigest: Promise<unknown> = Promise.resolve();
+
 async function sha256Of(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
-  return Buffer.from(digest).toString('hex');
+  const digest = lastDigest.then(() => crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
+  lastDigest = digest.catch(() => {});
+  return Buffer.from(await digest).toString('hex');
 }
