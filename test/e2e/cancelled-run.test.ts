@@ -16,7 +16,7 @@ let runs: string[];
 beforeAll(async () => {
   ground = await openGround();
   const machine = await makeMachine(ground, { name: 'web01', noiseMib: 40 });
-  wave = await ground.writeWave({ name: 'cancelled', machines: [machine.wave] });
+  wave = await ground.writeWave({ name: 'cancelled', machines: [{ ...machine.wave, export: 'spool' }] });
   await ground.up('--no-pools');
   state = await ground.state();
   holdPartsAfter(ground, 3);
