@@ -6,6 +6,7 @@ import type { App } from './app.ts';
 import type { Stage } from './domain/job.ts';
 import type { Log } from './log.ts';
 import { sweepScratchFolders } from './processes/scratch-folder.ts';
+import { keepHeapSmall } from './processes/small-heap.ts';
 import { type Pool, startPool } from './queue/pool.ts';
 import { startScheduler } from './queue/scheduler.ts';
 import { beat, endHeartbeat, HEARTBEAT_MS, type Heartbeat } from './state/heartbeats.ts';
@@ -32,6 +33,7 @@ export async function startWorkers(options: {
 }): Promise<AsyncDisposable> {
   const { app, schedules, log } = options;
   const { state, queues, conductor, runStep } = app;
+  keepHeapSmall();
   await sweepScratchFolders();
   const onError = throttled((error) => log('warn', `A worker could not reach Redis: ${error.message}`));
   await using stack = new AsyncDisposableStack();

@@ -15,6 +15,7 @@ import { newMachineRecord, type StepOutput } from '../../src/domain/machine-reco
 import type { Progress, Source, Target } from '../../src/domain/ports.ts';
 import { openEvidence } from '../../src/evidence/evidence.ts';
 import { makeScratchFolder } from '../../src/processes/scratch-folder.ts';
+import { keepHeapSmall } from '../../src/processes/small-heap.ts';
 import { openStepContext } from '../../src/queue/step-context.ts';
 import { runStep } from '../../src/stages/run-step.ts';
 import type { StepInput } from '../../src/stages/step-input.ts';
@@ -31,6 +32,8 @@ const DISK = '0';
 
 const stopped = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopped.abort());
+// As every process with worker pools does.
+keepHeapSmall();
 await serve(JSON.parse(process.argv[2] ?? '') as TransferJob, stopped.signal);
 
 async function serve(job: TransferJob, signal: AbortSignal): Promise<void> {
