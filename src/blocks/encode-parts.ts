@@ -6,8 +6,7 @@
  */
 import type { JsonObject } from '../domain/json.ts';
 import { combineCrc32 } from './crc32.ts';
-import { bytesOfBlock } from './disk-reader.ts';
-import type { Chunk, PackedBlock, StreamEncoder } from './stream-encoder.ts';
+import { BLOCK_BYTES, type Chunk, type PackedBlock, type StreamEncoder } from './stream-encoder.ts';
 
 export type EncodedPart = {
   /** From 1. */
@@ -23,8 +22,14 @@ export type EncodedPart = {
 export type PartEnd = {
   snapshot: JsonObject;
   nextBlock: number;
-  /** Content that was read until here: blocks that the source said to hold data. */
+} & Encoded;
+
+/** What went into the file so far. */
+export type Encoded = {
+  /** Content that was read: blocks that the source said to hold data. */
   readBytes: number;
+  /** Those of them that do: the rest is zeros. */
+  dataBlocks: number;
 };
 
 export type PartEncoding = {
@@ -32,7 +37,7 @@ export type PartEncoding = {
   diskBytes: number;
   blocks: AsyncIterable<PackedBlock>;
   /** The last part of an earlier attempt and its end; null for a new file. */
-  from: { number: number; readBytes: number } | null;
+  from: ({ number: number } & Encoded) | null;
   /** Least length of a part; the last may be shorter. */
   partBytes(number: number): number;
   /** Hears of each block in order, also of those that are zeros. */
@@ -44,7 +49,7 @@ const MAX_CHUNK_BYTES = 2 ** 20;
 
 export async function* encodeParts(encoding: PartEncoding): AsyncGenerator<EncodedPart> {
   const { encoder, from, partBytes } = encoding;
-  const counter = createReadCounter(encoding);
+  const counter = createCounter(encoding);
   const free: Buffer[] = [];
   let number = (from?.number ?? 0) + 1;
   let buffer = takeBuffer(free, partBytes(number));
@@ -57,7 +62,7 @@ export async function* encodeParts(encoding: PartEncoding): AsyncGenerator<Encod
       number,
       bytes: whole.subarray(0, lengthBytes),
       crc32: combineCrc32(filled),
-      after: { snapshot: encoder.snapshot(), nextBlock, readBytes: counter.readBefore(nextBlock) },
+      after: { snapshot: encoder.snapshot(), nextBlock, ...counter.before(nextBlock) },
       release: () => void free.push(whole),
     };
   };
@@ -75,31 +80,45 @@ export async function* encodeParts(encoding: PartEncoding): AsyncGenerator<Encod
   if (lengthBytes > 0) yield cut();
 }
 
-type ReadCounter = { add(index: number): void; readBefore(block: number): number };
+type Counter = { add(block: PackedBlock): void; before(block: number): Encoded };
 
 async function* encodeChunks(
   { encoder, blocks, from, onBlock }: PartEncoding,
-  counter: ReadCounter,
+  counter: Counter,
 ): AsyncGenerator<Chunk> {
   if (from === null) yield* encoder.begin();
   for await (const block of blocks) {
     onBlock(block);
-    counter.add(block.index);
+    counter.add(block);
     if (block.sha256 !== null) yield* encoder.append(block);
   }
   yield* encoder.end();
 }
 
 /** The encoder's tables may end a part before the block that was just handed to it. */
-function createReadCounter({ diskBytes, from }: PartEncoding): ReadCounter {
-  const ahead: number[] = [];
+function createCounter({ diskBytes, from }: PartEncoding): Counter {
+  /** Runs of blocks that were read and not counted yet: zeros end no part, and there may be a disk full of them. */
+  const ahead: { first: number; end: number }[] = [];
   let readBytes = from?.readBytes ?? 0;
+  let dataBlocks = from?.dataBlocks ?? 0;
+  let lastDataBlock = -1;
   return {
-    add: (index) => void ahead.push(index),
-    readBefore: (block) => {
-      while (ahead.length > 0 && (ahead[0] as number) < block)
-        readBytes += bytesOfBlock(ahead.shift() as number, diskBytes);
-      return readBytes;
+    add: ({ index, sha256 }) => {
+      const run = ahead.at(-1);
+      if (run?.end === index) run.end += 1;
+      else ahead.push({ first: index, end: index + 1 });
+      if (sha256 === null) return;
+      dataBlocks += 1;
+      lastDataBlock = index;
+    },
+    before: (block) => {
+      for (let run = ahead[0]; run !== undefined && run.first < block; run = ahead[0]) {
+        const end = Math.min(run.end, block);
+        readBytes += Math.min(end * BLOCK_BYTES, diskBytes) - run.first * BLOCK_BYTES;
+        run.first = end;
+        if (run.first === run.end) ahead.shift();
+      }
+      return { readBytes, dataBlocks: dataBlocks - Number(lastDataBlock >= block) };
     },
   };
 }

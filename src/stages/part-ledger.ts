@@ -56,7 +56,7 @@ const jsonObject = z.custom<JsonObject>((value) => typeof value === 'object' && 
 const savedState = z.object({
   identity: jsonObject,
   partCount: z.int().min(1),
-  end: z.object({ snapshot: jsonObject, nextBlock: z.int(), readBytes: z.int() }),
+  end: z.object({ snapshot: jsonObject, nextBlock: z.int(), readBytes: z.int(), dataBlocks: z.int() }),
 });
 
 /** null where a page is missing: then nothing can be gone on with. */

@@ -17,6 +17,7 @@ import type { PartSink, StepContext } from '../domain/ports.ts';
 import { openBlockPacker } from '../images/block-packer.ts';
 import { createStreamEncoder } from '../images/stream-encoder.ts';
 import type { DigestLedger } from './digest-ledger.ts';
+import { digestMissing } from './digest-missing.ts';
 import { type KnownPart, openPartLedger, type PartLedger } from './part-ledger.ts';
 import type { UploadProgress } from './upload-progress.ts';
 
@@ -46,7 +47,9 @@ export async function uploadParts(upload: PartsUpload): Promise<Artifact> {
   const ledger = await openPartLedger({ checkpoints: context.checkpoints, disk, identity });
   const left = keptParts(upload, ledger);
   upload.progress.resume(left?.end.readBytes ?? 0);
-  const parts = await sendParts({ ...upload, ledger, left });
+  const { parts, dataBlocks } = await sendParts({ ...upload, ledger, left });
+  // Redis can lose its last second while this process goes on: digests of blocks that no attempt reads again.
+  if (upload.digests.tree.countHeld() < dataBlocks) await digestMissing(upload);
   await upload.checkSource();
   const artifact = await sink.finish(parts);
   await ledger.clear();
@@ -84,7 +87,9 @@ function isHeld(
   return held.crc32 === null || held.crc32 === known.crc32;
 }
 
-async function sendParts(sending: Sending): Promise<readonly KnownPart[]> {
+type Sent = { parts: readonly KnownPart[]; dataBlocks: number };
+
+async function sendParts(sending: Sending): Promise<Sent> {
   const { left, reader, sink, digests, container, signal } = sending;
   const diskBytes = reader.bytes;
   const snapshot = left?.end.snapshot;
@@ -102,7 +107,7 @@ async function sendParts(sending: Sending): Promise<readonly KnownPart[]> {
     encoder,
     diskBytes,
     blocks,
-    from: left === null ? null : { number: left.parts.length, readBytes: left.end.readBytes },
+    from: left === null ? null : { number: left.parts.length, ...left.end },
     partBytes: (number) => sink.partBytes(number),
     onBlock: ({ index, sha256 }) => digests.set(index, sha256),
   });
@@ -118,6 +123,7 @@ function createAcknowledgedRow({ sink, ledger, left, digests, progress, context,
   const failed = new AbortController();
   const whileWell = AbortSignal.any([signal, failed.signal]);
   const parts: KnownPart[] = [...(left?.parts ?? [])];
+  let dataBlocks = left?.end.dataBlocks ?? 0;
   const ahead = new Map<number, { part: KnownPart; end: PartEnd }>();
   const underWay = new Set<Promise<void>>();
   let saving = Promise.resolve();
@@ -134,6 +140,7 @@ function createAcknowledgedRow({ sink, ledger, left, digests, progress, context,
     await digests.save();
     await ledger.save(parts, end);
     progress.hold(end.readBytes);
+    dataBlocks = end.dataBlocks;
   };
   const sendOne = async ({ number, bytes, crc32, after, release }: EncodedPart): Promise<void> => {
     await context.bandwidth.take(bytes.length, whileWell);
@@ -157,10 +164,10 @@ function createAcknowledgedRow({ sink, ledger, left, digests, progress, context,
         whileWell.throwIfAborted();
       }
     },
-    async finish(): Promise<readonly KnownPart[]> {
+    async finish(): Promise<Sent> {
       await settle();
       whileWell.throwIfAborted();
-      return parts;
+      return { parts, dataBlocks };
     },
     async [Symbol.asyncDispose]() {
       failed.abort();

@@ -12,8 +12,8 @@ import type { StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome, UploadSink } from '../domain/ports.ts';
 import { maxFileBytes } from '../images/stream-encoder.ts';
 import { compareHeldBlocks } from './compare-held-blocks.ts';
-import { copyMissing } from './copy-missing.ts';
 import { type DigestLedger, openDigestLedger } from './digest-ledger.ts';
+import { digestMissing } from './digest-missing.ts';
 import { keepDigestTree } from './kept-digest-tree.ts';
 import { type SourceWatch, watchSource } from './source-watch.ts';
 import { diskOf, imageOf, missing, type StepInput } from './step-input.ts';
@@ -124,24 +124,20 @@ function containerOf({ form }: Prepared) {
  */
 async function keepTree(upload: Upload): Promise<string> {
   const { input, disk, sink, digests } = upload;
-  if (sink.finished !== null) await digestMissing(upload);
+  if (sink.finished !== null) await digestFinished(upload);
   const root = await keepDigestTree(input, { disk, tree: digests.tree });
   input.context.signal.throwIfAborted();
   await digests.clear();
   return root;
 }
 
-async function digestMissing({ input, disk, digests, watch }: Upload): Promise<void> {
+async function digestFinished({ input, disk, digests, watch }: Upload): Promise<void> {
   const { signal } = watch;
   await using opened = await input.source.open(imageOf(input.record, disk), signal);
   await using reader = await openDiskReader(opened, signal);
-  const write = async (): Promise<void> => {};
-  await copyMissing({ reader, digests, lanes: DIGEST_LANES, write, onCopied: () => {}, signal });
+  await digestMissing({ reader, digests, signal });
   await watch.check();
 }
-
-/** Reading and hashing only: enough to keep the source busy. */
-const DIGEST_LANES = 8;
 
 function withRoot(artifact: Artifact, root: string): Artifact {
   const digest = { algorithm: 'sha256-tree', value: root, isConfirmed: false };

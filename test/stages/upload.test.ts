@@ -227,6 +227,19 @@ describe.each(FORMS)('a disk in $kind', (chosen) => {
     expect(target.finishes).toBe(1);
   });
 
+  it('has all digests also where Redis lost its last second under an attempt that lived on', async () => {
+    target.afterWrite = async ({ number }) => {
+      if (number !== 8) return;
+      state.checkpoints.clear();
+      state.checkpointBytes.clear();
+    };
+    await dieAt(16);
+    target.afterWrite = async () => {};
+    const artifact = await upload(attempt());
+    expect(target.contentOf('0').equals(content)).toBe(true);
+    expect(digest(artifact, 'sha256-tree')).toBe(await rootOf(content));
+  });
+
   it('keeps the digests when it is killed between the target and the evidence', async () => {
     evidence.failure = new Error('killed');
     await expect(upload(attempt())).rejects.toThrow('killed');

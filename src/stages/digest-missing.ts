@@ -1,0 +1,13 @@
+/** Reads blocks that the target holds and of which the digests were lost: what was sent is not sent again. */
+import { copyMissing, type MissingCopy } from './copy-missing.ts';
+
+/** Reading and hashing only: enough to keep the source busy. */
+const LANES = 8;
+
+/** Allocated blocks of zeros have no digest and are read too. */
+export async function digestMissing(
+  missing: Pick<MissingCopy, 'reader' | 'digests' | 'signal'>,
+): Promise<void> {
+  const { reader, digests, signal } = missing;
+  await copyMissing({ reader, digests, lanes: LANES, write: async () => {}, onCopied: () => {}, signal });
+}
