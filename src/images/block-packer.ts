@@ -20,7 +20,7 @@ export type BlockPackerOptions = {
   diskBytes: number;
   /** Default: one for each core, up to 8. */
   threads?: number;
-  /** How hard VMDK's grains are compressed. Default: 2. */
+  /** How hard VMDK's grains are compressed. Default: 3. */
   level?: DeflateLevel;
 };
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sources, targets } from '../../adapters/registry.ts';
 import { openDiskReader } from '../../src/blocks/disk-reader.ts';
+import { NBD_CONNECTIONS, NBD_REQUESTS_IN_FLIGHT } from '../../src/blocks/nbd-client.ts';
 import { BLOCK_BYTES } from '../../src/blocks/stream-encoder.ts';
 import type { AdapterEnvironment, SourceAdapter, TargetAdapter } from '../../src/domain/adapter.ts';
 import { type Job, type StepRef, stepKey } from '../../src/domain/job.ts';
@@ -26,8 +27,8 @@ import type { TransferJob, TransferMessage } from './transfer-job.ts';
 
 type UploadJob = Extract<TransferJob, { kind: 'upload' }>;
 
-/** As many as the client sends requests at once, and one more for each that is being answered. */
-const READ_LANES = 32;
+/** As many as the client has requests under way. */
+const READ_LANES = NBD_CONNECTIONS * NBD_REQUESTS_IN_FLIGHT;
 const DISK = '0';
 
 const stopped = new AbortController();
