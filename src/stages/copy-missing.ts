@@ -5,20 +5,23 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BlockCopy, copyBlocks } from '../blocks/copy-blocks.ts';
-import type { DiskReader } from '../blocks/disk-reader.ts';
+import { bytesOfBlock, type DiskReader } from '../blocks/disk-reader.ts';
+import type { CopyProgress } from './copy-progress.ts';
 import type { DigestLedger } from './digest-ledger.ts';
 
-export type MissingCopy = Pick<BlockCopy, 'lanes' | 'write' | 'onCopied' | 'signal'> & {
+export type MissingCopy = Pick<BlockCopy, 'lanes' | 'write' | 'signal'> & {
   reader: DiskReader;
   digests: DigestLedger;
   /** Makes durable what was written so far; until then the ledger must not tell of it. */
   sync?(): Promise<void>;
+  /** Hears of what a successor would find held, not of what was merely written. */
+  progress?: CopyProgress;
 };
 
 export const SAVE_EVERY_MS = 100;
 
 export async function copyMissing(copy: MissingCopy): Promise<void> {
-  const { reader, digests, onCopied } = copy;
+  const { reader, digests, progress } = copy;
   const failed = new AbortController();
   const ended = new AbortController();
   const signal = AbortSignal.any([copy.signal, failed.signal]);
@@ -27,9 +30,9 @@ export async function copyMissing(copy: MissingCopy): Promise<void> {
     await copyBlocks({
       ...copy,
       indexes: missingBlocks(reader, digests, signal),
-      onCopied: (block) => {
-        digests.set(block.index, block.sha256);
-        onCopied(block);
+      onCopied: ({ index, sha256 }) => {
+        digests.set(index, sha256);
+        if (sha256 === null) progress?.leaveOut(bytesOfBlock(index, reader.bytes));
       },
       signal,
     });
@@ -58,9 +61,11 @@ async function keepSaving(copy: MissingCopy, ended: AbortSignal): Promise<void> 
 }
 
 /** Blocks that are set while the file is synced are not in this save: they may not be on the disk yet. */
-async function saveNow({ digests, sync }: MissingCopy): Promise<void> {
+async function saveNow({ digests, sync, progress }: MissingCopy): Promise<void> {
+  const knownBytes = digests.knownBytes();
   const save = digests.prepareSave();
   if (save === null) return;
   await sync?.();
   await save();
+  progress?.hold(knownBytes);
 }

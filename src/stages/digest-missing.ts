@@ -9,5 +9,5 @@ export async function digestMissing(
   missing: Pick<MissingCopy, 'reader' | 'digests' | 'signal'>,
 ): Promise<void> {
   const { reader, digests, signal } = missing;
-  await copyMissing({ reader, digests, lanes: LANES, write: async () => {}, onCopied: () => {}, signal });
+  await copyMissing({ reader, digests, lanes: LANES, write: async () => {}, signal });
 }

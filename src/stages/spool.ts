@@ -18,13 +18,15 @@ import type { ExportRequest, Source, StepContext } from '../domain/ports.ts';
 import { fingerprintLayout } from '../images/fingerprint.ts';
 import { openImageOverNbd } from '../images/qemu-nbd.ts';
 import { copyMissing } from './copy-missing.ts';
+import { createCopyProgress } from './copy-progress.ts';
 import { openDigestLedger } from './digest-ledger.ts';
 import { watchWhile } from './source-watch.ts';
 import { pathSegment } from './staging.ts';
-import { requireSpace } from './staging-space.ts';
+import { freeBytes, noSpace, requireSpace } from './staging-space.ts';
 
 /** Blocks read and written at once: enough for a source 20 ms away to give 400 MB/s. */
 const LANES = 16;
+const FULL = new Set(['ENOSPC', 'EDQUOT']);
 
 export function spoolSource(source: Source): Source {
   return {
@@ -57,6 +59,8 @@ async function spoolDisk(spooling: Spooling): Promise<Image> {
     await requireUnchanged(spooling, fingerprint);
     await markWhole(spool, context);
   }
+  // Upload takes its own.
+  await forgetDigests(spool, context);
   return rawImage(spool.path, image.bytes);
 }
 
@@ -64,25 +68,42 @@ type Spool = AsyncDisposable & {
   path: string;
   file: FileHandle;
   /** Of this very file and what it is copied from: one that was removed, or holds another state, is begun anew. */
-  identity: JsonObject;
+  identity: JsonObject & { bytes: number };
   key: string;
 };
 
-async function openSpool({ request, image }: Spooling, fingerprint: Fingerprint): Promise<Spool> {
+async function openSpool({ request, image, context }: Spooling, fingerprint: Fingerprint): Promise<Spool> {
   await mkdir(request.stagingFolder, { recursive: true });
   const path = join(request.stagingFolder, `spool-${pathSegment(request.disk)}.raw`);
   const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-  const { ino, birthtimeMs } = await file.stat();
+  const { ino, birthtimeMs, size } = await file.stat();
   const identity = { path, fingerprint, bytes: image.bytes, file: `${ino}:${birthtimeMs}` };
-  const key = `spool/${request.disk}`;
-  return { path, file, identity, key, [Symbol.asyncDispose]: () => file.close() };
+  const spool = {
+    path,
+    file,
+    identity,
+    key: `spool/${request.disk}`,
+    [Symbol.asyncDispose]: () => file.close(),
+  };
+  // A new file can have the number of one that was removed, and not every file system tells when a file was made.
+  if (size !== image.bytes) await forgetCopy(spool, context);
+  return spool;
+}
+
+async function forgetCopy(spool: Spool, context: StepContext): Promise<void> {
+  await context.checkpoints.delete(`${spool.key}/whole`);
+  await forgetDigests(spool, context);
+}
+
+async function forgetDigests({ key, identity }: Spool, { checkpoints }: StepContext): Promise<void> {
+  const digests = await openDigestLedger({ checkpoints, key, identity, diskBytes: identity.bytes });
+  await digests.clear();
 }
 
 async function isWhole({ identity, key }: Spool, { checkpoints }: StepContext): Promise<boolean> {
   return JSON.stringify(await checkpoints.get(`${key}/whole`)) === JSON.stringify(identity);
 }
 
-/** From here on the digests are not needed: upload takes its own. */
 async function markWhole({ identity, key }: Spool, { checkpoints }: StepContext): Promise<void> {
   await checkpoints.set(`${key}/whole`, identity);
 }
@@ -97,16 +118,20 @@ async function fillSpool(
   if (digests.isNew) await file.truncate(0);
   await file.truncate(image.bytes);
   const totalBytes = await reader.countDataBytes(signal);
-  let doneBytes = digests.knownBytes();
-  const bytes = Math.max(0, totalBytes - doneBytes);
-  await requireSpace({
+  const doneBytes = digests.knownBytes();
+  const need = {
     folder: dirname(path),
-    bytes,
+    bytes: Math.max(0, totalBytes - doneBytes),
     what: `disk ${request.disk} of ${request.machine.name}`,
+  };
+  await requireSpace(need);
+  const progress = createCopyProgress({
+    context,
+    diskBytes: image.bytes,
+    dataBytes: totalBytes,
+    note: 'spooling',
   });
-  const report = (): void =>
-    context.report({ doneBytes, totalBytes, zeroBytes: image.bytes - totalBytes, note: 'spooling' });
-  report();
+  progress.hold(doneBytes);
   if (doneBytes > 0) {
     const message = `Spooling of disk ${request.disk} goes on: ${formatBytes(doneBytes)} of it are in staging.`;
     context.log('info', message, { disk: request.disk, doneBytes });
@@ -117,15 +142,34 @@ async function fillSpool(
     lanes: LANES,
     async write({ index, bytes: content }, until) {
       await context.bandwidth.take(content.length, until);
-      await file.write(content, 0, bytesOfBlock(index, image.bytes), index * BLOCK_BYTES);
+      const bytes = content.subarray(0, bytesOfBlock(index, image.bytes));
+      await writeWhole(file, { bytes, offsetBytes: index * BLOCK_BYTES });
     },
     sync: () => file.datasync(),
-    onCopied: ({ index }) => {
-      doneBytes = Math.min(totalBytes, doneBytes + bytesOfBlock(index, image.bytes));
-      report();
-    },
+    progress,
     signal,
+  }).catch(async (error: unknown) => {
+    throw await explainFull(error, need);
   });
+}
+
+/** A file system that is nearly full takes a part of what it is given, and only then refuses. */
+async function writeWhole(
+  file: FileHandle,
+  { bytes, offsetBytes }: { bytes: Uint8Array; offsetBytes: number },
+): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, offsetBytes + at);
+    at += bytesWritten;
+  }
+}
+
+async function explainFull(
+  error: unknown,
+  need: { folder: string; bytes: number; what: string },
+): Promise<unknown> {
+  if (!FULL.has((error as NodeJS.ErrnoException).code ?? '')) return error;
+  return noSpace({ ...need, freeBytes: await freeBytes(need.folder), cause: error });
 }
 
 async function requireUnchanged(

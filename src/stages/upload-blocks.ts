@@ -3,20 +3,20 @@
  *
  * Memory: `offeredAtOnce` × 512 KiB, and 4 KiB of digests for every 64 MiB of disk that holds data.
  */
-import { bytesOfBlock, type DiskReader } from '../blocks/disk-reader.ts';
+import type { DiskReader } from '../blocks/disk-reader.ts';
 import { formatBytes } from '../domain/byte-size.ts';
 import type { Artifact } from '../domain/landing.ts';
 import type { BlockSink, StepContext } from '../domain/ports.ts';
 import { copyMissing } from './copy-missing.ts';
+import type { CopyProgress } from './copy-progress.ts';
 import type { DigestLedger } from './digest-ledger.ts';
-import type { UploadProgress } from './upload-progress.ts';
 
 export type BlocksUpload = {
   disk: string;
   sink: BlockSink;
   reader: DiskReader;
   digests: DigestLedger;
-  progress: UploadProgress;
+  progress: CopyProgress;
   context: StepContext;
   signal: AbortSignal;
   /** Must pass before the upload is declared complete: throws where the source changed. */
@@ -26,7 +26,7 @@ export type BlocksUpload = {
 export async function uploadBlocks(upload: BlocksUpload): Promise<Artifact> {
   const { disk, sink, reader, digests, progress, context, signal } = upload;
   const heldBytes = digests.knownBytes();
-  progress.resume(heldBytes);
+  progress.hold(heldBytes);
   if (heldBytes > 0)
     context.log('info', `Upload of disk ${disk} goes on: the target holds ${formatBytes(heldBytes)} of it.`, {
       disk,
@@ -40,11 +40,7 @@ export async function uploadBlocks(upload: BlocksUpload): Promise<Artifact> {
       await context.bandwidth.take(block.bytes.length, until);
       await sink.writeBlock(block, until);
     },
-    onCopied({ index, sha256 }) {
-      const bytes = bytesOfBlock(index, reader.bytes);
-      if (sha256 === null) progress.leaveOut(bytes);
-      else progress.add(bytes);
-    },
+    progress,
     signal,
   });
   await upload.checkSource();

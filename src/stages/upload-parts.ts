@@ -16,10 +16,10 @@ import type { Artifact } from '../domain/landing.ts';
 import type { PartSink, StepContext } from '../domain/ports.ts';
 import { openBlockPacker } from '../images/block-packer.ts';
 import { createStreamEncoder } from '../images/stream-encoder.ts';
+import type { CopyProgress } from './copy-progress.ts';
 import type { DigestLedger } from './digest-ledger.ts';
 import { digestMissing } from './digest-missing.ts';
 import { type KnownPart, openPartLedger, type PartLedger } from './part-ledger.ts';
-import type { UploadProgress } from './upload-progress.ts';
 
 export type PartsUpload = {
   disk: string;
@@ -28,7 +28,7 @@ export type PartsUpload = {
   reader: DiskReader;
   contentId: string;
   digests: DigestLedger;
-  progress: UploadProgress;
+  progress: CopyProgress;
   context: StepContext;
   signal: AbortSignal;
   /** Must pass before the parts are put together: throws where the source changed. */
@@ -46,7 +46,7 @@ export async function uploadParts(upload: PartsUpload): Promise<Artifact> {
   const identity = { upload: sink.id, contentId };
   const ledger = await openPartLedger({ checkpoints: context.checkpoints, disk, identity });
   const left = keptParts(upload, ledger);
-  upload.progress.resume(left?.end.readBytes ?? 0);
+  upload.progress.hold(left?.end.readBytes ?? 0);
   const { parts, dataBlocks } = await sendParts({ ...upload, ledger, left });
   // Redis can lose its last second while this process goes on: digests of blocks that no attempt reads again.
   if (upload.digests.tree.countHeld() < dataBlocks) await digestMissing(upload);

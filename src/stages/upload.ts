@@ -12,6 +12,7 @@ import type { StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome, UploadSink } from '../domain/ports.ts';
 import { maxFileBytes } from '../images/stream-encoder.ts';
 import { compareHeldBlocks } from './compare-held-blocks.ts';
+import { type CopyProgress, createCopyProgress } from './copy-progress.ts';
 import { type DigestLedger, openDigestLedger } from './digest-ledger.ts';
 import { digestMissing } from './digest-missing.ts';
 import { keepDigestTree } from './kept-digest-tree.ts';
@@ -19,7 +20,6 @@ import { type SourceWatch, watchSource } from './source-watch.ts';
 import { diskOf, imageOf, missing, type StepInput } from './step-input.ts';
 import { uploadBlocks } from './upload-blocks.ts';
 import { uploadParts } from './upload-parts.ts';
-import { createUploadProgress, type UploadProgress } from './upload-progress.ts';
 
 export async function uploadDisk(input: StepInput): Promise<StepOutcome<StepOutput>> {
   const { record, context } = input;
@@ -29,10 +29,11 @@ export async function uploadDisk(input: StepInput): Promise<StepOutcome<StepOutp
   const contentId = watch.fingerprints[disk] ?? '';
   const sink = await openSink(input, { disk, prepared, contentId });
   const digests = await openDigests(input, { disk, sink, contentId });
-  const progress = createUploadProgress({
+  const progress = createCopyProgress({
     context,
     diskBytes: imageOf(record, disk).bytes,
     dataBytes: prepared.dataBytes,
+    note: 'uploading',
   });
   const upload: Upload = { input, disk, prepared, contentId, sink, digests, progress, watch };
   const artifact = sink.finished ?? (await copy(upload));
@@ -49,7 +50,7 @@ type Upload = {
   contentId: string;
   sink: UploadSink;
   digests: DigestLedger;
-  progress: UploadProgress;
+  progress: CopyProgress;
   watch: SourceWatch;
 };
 

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { appendFile, mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
+import { once } from 'node:events';
+import { appendFile, mkdtemp, open, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { BLOCK_BYTES } from '../../src/blocks/stream-encoder.ts';
 import type { Image } from '../../src/domain/image.ts';
+import type { Progress } from '../../src/domain/ports.ts';
 import { spoolSource } from '../../src/stages/spool.ts';
 import { createMachine, rawImage } from '../fakes/machine.ts';
 import { createFakeSource, type FakeSource } from '../fakes/source.ts';
@@ -33,16 +35,36 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   await rm(folder, { recursive: true });
 });
 
 function spool(options: { signal?: AbortSignal } = {}): {
   image: Promise<Image>;
-  reports: readonly { doneBytes: number }[];
+  reports: readonly Progress[];
 } {
   const context = createStepContext({ state, ...options });
   const request = { from: {}, machine, disk: '0', pass: 0, stagingFolder: join(folder, 'staging') };
   return { image: spoolSource(source).export(request, context), reports: context.reports };
+}
+
+type Written = Promise<{ bytesWritten: number }>;
+type Write = (bytes: Uint8Array, from: number, lengthBytes: number, at: number) => Written;
+
+/** Stands between the copy and its file; writes are numbered from 1. */
+async function interceptWrites(
+  serve: (number: number, write: (mostBytes?: number) => Written) => Written,
+): Promise<void> {
+  await using file = await open(path);
+  const shared = Object.getPrototypeOf(file) as { write: Write };
+  const { write } = shared;
+  let number = 0;
+  vi.spyOn(shared, 'write').mockImplementation(function (this: unknown, bytes, from, lengthBytes, at) {
+    number += 1;
+    return serve(number, (most = lengthBytes) =>
+      write.call(this, bytes, from, Math.min(most, lengthBytes), at),
+    );
+  });
 }
 
 async function fileOf(image: Image): Promise<string> {
@@ -64,15 +86,24 @@ it('copies a disk into a sparse file, from which it is read from then on', async
 
 it('goes on where it was stopped', async () => {
   const stop = new AbortController();
+  await interceptWrites(async (number, write) => {
+    if (number > 20) await once(stop.signal, 'abort');
+    return await write();
+  });
   const first = spool({ signal: stop.signal });
   const aborted = expect(first.image).rejects.toThrow('killed');
-  while ((first.reports.at(-1)?.doneBytes ?? 0) < 10 * BLOCK_BYTES)
-    await new Promise((resolve) => setImmediate(resolve));
+  await expect.poll(() => first.reports.at(-1)?.doneBytes).toBeGreaterThanOrEqual(20 * BLOCK_BYTES);
+  const killed = structuredClone(state);
+  const { doneBytes } = first.reports.at(-1) ?? {};
   stop.abort(new Error('killed'));
   await aborted;
+  // Whatever was written down on the way out is not there after SIGKILL.
+  state = killed;
+  vi.restoreAllMocks();
   const second = spool();
   const image = await second.image;
   expect((await readFile(await fileOf(image))).equals(content)).toBe(true);
+  expect(second.reports[0]?.doneBytes).toBe(doneBytes);
 });
 
 it('reads nothing again once it is whole, and all when the copy is gone', async () => {
@@ -84,6 +115,43 @@ it('reads nothing again once it is whole, and all when the copy is gone', async 
   const anew = spool();
   expect((await readFile(await fileOf(await anew.image))).equals(content)).toBe(true);
   expect(anew.reports[0]?.doneBytes).toBe(0);
+});
+
+it('takes a file that lost its bytes for a new one, also where the file system tells no time of birth', async () => {
+  const copy = await fileOf(await spool().image);
+  await truncate(copy, 0);
+  await spool().image;
+  expect((await readFile(copy)).equals(content)).toBe(true);
+});
+
+it('is whole where a file system that is nearly full takes a block in two pieces', async () => {
+  await interceptWrites((number, write) => (number === 3 ? write(300_000) : write()));
+  const copy = await fileOf(await spool().image);
+  expect((await readFile(copy)).equals(content)).toBe(true);
+});
+
+it('says that staging is full, and goes on when there is room again', async () => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  await interceptWrites((number, write) => (number > 20 ? Promise.reject(full) : write()));
+  await expect(spool().image).rejects.toMatchObject({ code: 'no-space', retryable: true });
+  vi.restoreAllMocks();
+  const second = spool();
+  expect((await readFile(await fileOf(await second.image))).equals(content)).toBe(true);
+  expect(second.reports[0]?.doneBytes).toBeGreaterThan(0);
+});
+
+it('leaves allocated zeros out of what is copied', async () => {
+  await using file = await open(path, 'r+');
+  await file.write(Buffer.alloc(8 * BLOCK_BYTES), 0, 8 * BLOCK_BYTES, 12 * BLOCK_BYTES);
+  const { image, reports } = spool();
+  await image;
+  const dataBytes = LENGTH - 20 * BLOCK_BYTES;
+  expect(reports.at(-1)).toMatchObject({ doneBytes: dataBytes, totalBytes: dataBytes });
+});
+
+it('keeps no digests once it is whole', async () => {
+  await spool().image;
+  expect([...state.checkpointBytes.keys()]).toEqual([]);
 });
 
 it('mixes no two states of its source', async () => {

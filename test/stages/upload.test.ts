@@ -3,6 +3,7 @@ import { hash, randomBytes } from 'node:crypto';
 import { appendFile, mkdtemp, open, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDigestTree } from '../../src/blocks/digest-tree.ts';
 import { BLOCK_BYTES } from '../../src/blocks/stream-encoder.ts';
@@ -10,6 +11,7 @@ import { LandfallError } from '../../src/domain/errors.ts';
 import type { UploadForm } from '../../src/domain/image.ts';
 import type { Artifact } from '../../src/domain/landing.ts';
 import type { MachineRecord } from '../../src/domain/machine-record.ts';
+import type { Progress } from '../../src/domain/ports.ts';
 import { runStep } from '../../src/stages/run-step.ts';
 import { createFakeEvidence, type FakeEvidence } from '../fakes/evidence.ts';
 import { createMachine, createRecord, rawImage } from '../fakes/machine.ts';
@@ -161,6 +163,29 @@ describe.each(FORMS)('a disk in $kind', (chosen) => {
     expect(input.context.logs).toContainEqual(
       expect.objectContaining({ message: expect.stringMatching(/Upload of disk 0 goes on/) }),
     );
+  });
+
+  it('reports nothing that a successor would not find held', async () => {
+    const input = attempt();
+    const { report } = input.context;
+    let killed: DurableState | null = null;
+    let reportedBytes = 0;
+    const look = (progress: Progress): void => {
+      report(progress);
+      if (killed !== null || progress.doneBytes < 4 * BLOCK_BYTES) return;
+      killed = structuredClone(state);
+      reportedBytes = progress.doneBytes;
+    };
+    target.beforeWrite = async () => {
+      if (killed !== null) throw new Error('killed');
+      await setTimeout(20);
+    };
+    const context = { ...input.context, report: look };
+    await expect(upload({ ...input, context })).rejects.toThrow('killed');
+    target.beforeWrite = async () => {};
+    const successor = attempt({ state: killed ?? state });
+    await upload(successor);
+    expect(successor.context.reports[0]?.doneBytes).toBe(reportedBytes);
   });
 
   it('gives the same artifact as an upload that was never disturbed', async () => {
@@ -325,7 +350,7 @@ describe('parts', () => {
     target.beforeWrite = async () => {
       inFlight += 1;
       most = Math.max(most, inFlight);
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await setTimeout(10);
       inFlight -= 1;
     };
     await upload(attempt());
