@@ -36,6 +36,7 @@ export async function openPartLedger(options: {
   const isSame = JSON.stringify(saved?.identity) === JSON.stringify(identity);
   const parts = saved !== undefined && isSame ? await readParts(checkpoints, disk, saved.partCount) : null;
   let savedCount = parts?.length ?? 0;
+  let pageCount = pageOf(saved?.partCount ?? 0) + 1;
   return {
     left: saved === undefined || parts === null ? null : { parts, end: saved.end },
     async save(all, end) {
@@ -44,10 +45,11 @@ export async function openPartLedger(options: {
       }
       await checkpoints.set(stateKey(disk), { identity, partCount: all.length, end });
       savedCount = all.length;
+      pageCount = Math.max(pageCount, pageOf(savedCount) + 1);
     },
     async clear() {
       await checkpoints.delete(stateKey(disk));
-      for (let page = 0; page <= pageOf(savedCount); page += 1) await checkpoints.delete(pageKey(disk, page));
+      for (let page = 0; page < pageCount; page += 1) await checkpoints.delete(pageKey(disk, page));
     },
   };
 }

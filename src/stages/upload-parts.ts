@@ -42,18 +42,26 @@ export const MAX_UNSAVED_PARTS = 2 * PARTS_AT_ONCE;
 const PARTS_BUDGET_BYTES = 64 * 2 ** 20;
 
 export async function uploadParts(upload: PartsUpload): Promise<Artifact> {
-  const { sink, context, disk, contentId } = upload;
-  const identity = { upload: sink.id, contentId };
-  const ledger = await openPartLedger({ checkpoints: context.checkpoints, disk, identity });
+  const { sink } = upload;
+  const ledger = await openLedger(upload);
   const left = keptParts(upload, ledger);
   upload.progress.hold(left?.end.readBytes ?? 0);
   const { parts, dataBlocks } = await sendParts({ ...upload, ledger, left });
   // Redis can lose its last second while this process goes on: digests of blocks that no attempt reads again.
   if (upload.digests.tree.countHeld() < dataBlocks) await digestMissing(upload);
   await upload.checkSource();
-  const artifact = await sink.finish(parts);
-  await ledger.clear();
-  return artifact;
+  return await sink.finish(parts);
+}
+
+/** Once the artifact stands, whichever attempt finished it. */
+export async function forgetParts({ sink, context, disk, contentId }: PartsOf): Promise<void> {
+  await (await openLedger({ sink, context, disk, contentId })).clear();
+}
+
+type PartsOf = Pick<PartsUpload, 'disk' | 'sink' | 'contentId' | 'context'>;
+
+function openLedger({ sink, context: { checkpoints }, disk, contentId }: PartsOf): Promise<PartLedger> {
+  return openPartLedger({ checkpoints, disk, identity: { upload: sink.id, contentId } });
 }
 
 type Left = { parts: readonly KnownPart[]; end: PartEnd } | null;
@@ -83,8 +91,9 @@ function isHeld(
   known: KnownPart,
   held: PartSink['held'] extends ReadonlyMap<number, infer P> ? P | undefined : never,
 ): boolean {
-  if (held === undefined || held.bytes !== known.bytes || held.etag !== known.etag) return false;
-  return held.crc32 === null || held.crc32 === known.crc32;
+  if (held === undefined || held.bytes !== known.bytes) return false;
+  // An ETag can be new with each write of the same bytes (S3: encryption by KMS); a checksum is told by most servers.
+  return held.crc32 === null ? held.etag === known.etag : held.crc32 === known.crc32;
 }
 
 type Sent = { parts: readonly KnownPart[]; dataBlocks: number };

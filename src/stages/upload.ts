@@ -19,7 +19,7 @@ import { keepDigestTree } from './kept-digest-tree.ts';
 import { type SourceWatch, watchSource } from './source-watch.ts';
 import { diskOf, imageOf, missing, type StepInput } from './step-input.ts';
 import { uploadBlocks } from './upload-blocks.ts';
-import { uploadParts } from './upload-parts.ts';
+import { forgetParts, uploadParts } from './upload-parts.ts';
 
 export async function uploadDisk(input: StepInput): Promise<StepOutcome<StepOutput>> {
   const { record, context } = input;
@@ -56,7 +56,8 @@ type Upload = {
 
 function preparedOf({ record }: StepInput, disk: string): Prepared {
   const prepared = record.prepared[disk];
-  if (prepared === undefined) throw missing(record, `the upload form of disk ${disk}`);
+  // That of a build whose convert wrote files is another.
+  if (prepared?.form === undefined) throw missing(record, `the upload form of disk ${disk}`);
   return prepared;
 }
 
@@ -124,11 +125,12 @@ function containerOf({ form }: Prepared) {
  * missing (Redis can lose its last second): those blocks are read again, so that no half tree is ever kept.
  */
 async function keepTree(upload: Upload): Promise<string> {
-  const { input, disk, sink, digests } = upload;
+  const { input, disk, sink, digests, contentId } = upload;
   if (sink.finished !== null) await digestFinished(upload);
   const root = await keepDigestTree(input, { disk, tree: digests.tree });
   input.context.signal.throwIfAborted();
   await digests.clear();
+  if (sink.kind === 'parts') await forgetParts({ sink, disk, contentId, context: input.context });
   return root;
 }
 

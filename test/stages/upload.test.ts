@@ -275,6 +275,36 @@ describe.each(FORMS)('a disk in $kind', (chosen) => {
     expect(digest(artifact, 'sha256-tree')).toBe(await rootOf(content));
   });
 
+  it('leaves no checkpoint behind where it was killed right after it was finished', async () => {
+    const killed = attempt();
+    const { openUpload } = target;
+    target.openUpload = async (...request) => {
+      const sink = await openUpload(...request);
+      const finish = async (...all: Parameters<typeof sink.finish>): Promise<never> => {
+        await (sink.finish as (...all: unknown[]) => Promise<Artifact>)(...all);
+        throw new Error('killed');
+      };
+      return { ...sink, finish } as typeof sink;
+    };
+    await expect(upload(killed)).rejects.toThrow('killed');
+    target.openUpload = openUpload;
+    const artifact = await upload(attempt());
+    expect(digest(artifact, 'sha256-tree')).toBe(await rootOf(content));
+    const left = [...state.checkpoints.keys(), ...state.checkpointBytes.keys()];
+    expect(left.filter((key) => key.includes('/upload/'))).toEqual([]);
+  });
+
+  it('says what to do about a run that another version began', async () => {
+    const prepared = {
+      '0': { container: 'raw', lengthBytes: LENGTH },
+    } as unknown as MachineRecord['prepared'];
+    const input = attempt({ record: { ...record, prepared } });
+    await expect(upload(input)).rejects.toMatchObject({
+      retryable: false,
+      message: expect.stringContaining('`landfall discard`'),
+    });
+  });
+
   it('says how far it came when the target refuses', async () => {
     target.beforeWrite = async ({ number }) => {
       if (number > 8) {
@@ -355,6 +385,23 @@ describe('parts', () => {
     };
     await upload(attempt());
     expect(most).toBe(4);
+  });
+
+  it('are known by their checksum where the target gives equal bytes another ETag', async () => {
+    const held = await dieAt(8);
+    const { openUpload } = target;
+    target.openUpload = async (...request) => {
+      const sink = await openUpload(...request);
+      if (sink.kind !== 'parts') return sink;
+      const other = [...sink.held].map(
+        ([number, part]) => [number, { ...part, etag: `kms-${number}` }] as const,
+      );
+      return { ...sink, held: new Map(other) };
+    };
+    await upload(attempt());
+    const again = takeWritten();
+    expect(again.filter((number) => held.includes(number)).length).toBeLessThanOrEqual(3);
+    expect(target.contentOf('0').equals(content)).toBe(true);
   });
 
   it('are all sent again where one is not held as it was acknowledged', async () => {

@@ -154,7 +154,7 @@ function otherPart(
   return new LandfallError({
     code: 'target-refused',
     retryable: true,
-    message: `Part ${number} of ${objectUrl(layout)} ${held}, as by an earlier attempt that woke up late. Nothing was put together; the next try sends again what differs.`,
+    message: `Part ${number} of ${objectUrl(layout)} ${held}, as by an earlier attempt that woke up late. Nothing was put together; the next try sends the file again.`,
     context: { part: number, bucket: layout.bucket, key: layout.key },
   });
 }
