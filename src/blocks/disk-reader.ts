@@ -1,8 +1,8 @@
 /** A disk's content in blocks of 512 KiB, read over NBD: which blocks may hold data, and what is in them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenImage } from '../domain/image.ts';
-import { ALLOCATION_CONTEXT, readExtents } from './extents.ts';
-import { type NbdClient, openNbd } from './nbd-client.ts';
+import { ALLOCATION_CONTEXT, type BlockRun, readExtents, streamBlockRuns } from './extents.ts';
+import { openNbd } from './nbd-client.ts';
 import { NbdRequestError } from './nbd-error.ts';
 import { BLOCK_BYTES } from './stream-encoder.ts';
 
@@ -27,17 +27,21 @@ export async function openDiskReader(
 ): Promise<DiskReader> {
   const client = await openNbd({ uri: image.uri, contexts: [ALLOCATION_CONTEXT], signal });
   const { bytes } = client;
+  const dataRuns = (firstBlock: number, until: AbortSignal): AsyncGenerator<BlockRun> => {
+    const extents = readExtents(client, { fromBytes: firstBlock * BLOCK_BYTES, signal: until });
+    return streamBlockRuns(extents, { blockBytes: BLOCK_BYTES, firstBlock });
+  };
   return {
     bytes,
     blockCount: Math.ceil(bytes / BLOCK_BYTES),
     dataBlocks: async function* (fromBlock, until) {
-      for await (const { first, end } of dataRuns(client, fromBlock, until))
-        for (let index = first; index < end; index += 1) yield index;
+      for await (const { from, end } of dataRuns(fromBlock, until))
+        for (let index = from; index < end; index += 1) yield index;
     },
     async countDataBytes(until) {
       let dataBytes = 0;
-      for await (const { first, end } of dataRuns(client, 0, until))
-        dataBytes += Math.min(end * BLOCK_BYTES, bytes) - first * BLOCK_BYTES;
+      for await (const { from, end } of dataRuns(0, until))
+        dataBytes += Math.min(end * BLOCK_BYTES, bytes) - from * BLOCK_BYTES;
       return dataBytes;
     },
     async readBlock(index, into, until) {
@@ -53,23 +57,6 @@ export async function openDiskReader(
 /** How many bytes of the disk a block holds: all but the last are whole. */
 export function bytesOfBlock(index: number, diskBytes: number): number {
   return Math.min(BLOCK_BYTES, diskBytes - index * BLOCK_BYTES);
-}
-
-/** Runs of blocks that hold data; each block in one run only, however many extents touch it. */
-async function* dataRuns(
-  client: NbdClient,
-  fromBlock: number,
-  signal: AbortSignal,
-): AsyncGenerator<{ first: number; end: number }> {
-  let next = fromBlock;
-  for await (const extent of readExtents(client, { fromBytes: fromBlock * BLOCK_BYTES, signal })) {
-    if (extent.kind === 'zero') continue;
-    const first = Math.max(next, Math.floor(extent.offsetBytes / BLOCK_BYTES));
-    const end = Math.ceil((extent.offsetBytes + extent.lengthBytes) / BLOCK_BYTES);
-    if (end <= first) continue;
-    yield { first, end };
-    next = end;
-  }
 }
 
 async function retried(signal: AbortSignal, read: () => Promise<void>): Promise<void> {

@@ -21,6 +21,9 @@ export type AllocationClient = {
   ): Promise<readonly { lengthBytes: number; flags: number }[]>;
 };
 
+/** Blocks from `from` to before `end`. */
+export type BlockRun = { from: number; end: number };
+
 export const ALLOCATION_CONTEXT = 'base:allocation';
 
 /**
@@ -64,14 +67,6 @@ export function* subtractExtents(
       from = removal === null ? end : Math.max(keptTo, Math.min(end, endOf(removal)));
     }
   }
-}
-
-/** What lies between the extents and up to `endBytes`, as extents of `kind`. */
-export function complementExtents(
-  extents: Iterable<Extent>,
-  { endBytes, kind }: { endBytes: number; kind: ExtentKind },
-): Generator<Extent, void> {
-  return subtractExtents([{ offsetBytes: 0, lengthBytes: endBytes, kind }], extents);
 }
 
 /**
@@ -142,34 +137,25 @@ export function* splitIntoBlocks(extents: Iterable<Extent>, blockBytes: number):
   }
 }
 
-/** As `splitIntoBlocks`, over a map that is still being read. */
-export async function* streamBlocks(
+/** Runs of the blocks from `firstBlock` on that data touches, each block once, over a map that is still being read. */
+export async function* streamBlockRuns(
   extents: AsyncIterable<Extent>,
-  blockBytes: number,
-): AsyncGenerator<number, void> {
-  let next = 0;
+  { blockBytes, firstBlock }: { blockBytes: number; firstBlock: number },
+): AsyncGenerator<BlockRun, void> {
+  let next = firstBlock;
   for await (const extent of extents) {
     const touched = touchedBlocks(extent, { blockBytes, next });
-    for (let block = touched.from; block < touched.end; block += 1) yield block;
-    next = Math.max(next, touched.end);
+    if (touched.end <= touched.from) continue;
+    yield touched;
+    next = touched.end;
   }
 }
 
 /** Of one extent, from block `next` on: extents of one block would give it twice. */
-function touchedBlocks(
-  extent: Extent,
-  { blockBytes, next }: { blockBytes: number; next: number },
-): { from: number; end: number } {
+function touchedBlocks(extent: Extent, { blockBytes, next }: { blockBytes: number; next: number }): BlockRun {
   if (extent.kind !== 'data' || extent.lengthBytes === 0) return { from: next, end: next };
   const from = Math.floor(extent.offsetBytes / blockBytes);
   return { from: Math.max(next, from), end: Math.ceil(endOf(extent) / blockBytes) };
-}
-
-/** Bytes in all extents, or in those of one kind. */
-export function sumBytes(extents: Iterable<Extent>, kind?: ExtentKind): number {
-  let bytes = 0;
-  for (const extent of extents) if (kind === undefined || extent.kind === kind) bytes += extent.lengthBytes;
-  return bytes;
 }
 
 /**

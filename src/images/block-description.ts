@@ -6,8 +6,6 @@ import type { FileSlice, QemuFormat } from '../domain/image.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { SECTOR_BYTES } from './disk-size.ts';
 
-const NBD_PORT = '10809';
-
 /** As a file name for qemu's tools. */
 export function describeToQemu(blocks: JsonObject): string {
   return `json:${JSON.stringify(blocks)}`;
@@ -29,18 +27,6 @@ export function describeSingle({ format, file }: { format: QemuFormat; file: Fil
     default:
       return format satisfies never;
   }
-}
-
-/** The raw bytes of an NBD export: `nbd+unix:///EXPORT?socket=PATH` or `nbd://HOST:PORT/EXPORT`. */
-export function describeExport(uri: string): JsonObject {
-  const url = new URL(uri);
-  const socketPath = url.searchParams.get('socket');
-  const server =
-    socketPath === null
-      ? { type: 'inet', host: url.hostname, port: url.port || NBD_PORT }
-      : { type: 'unix', path: socketPath };
-  const name = decodeURIComponent(url.pathname.replace(/^\//, ''));
-  return { driver: 'raw', file: { driver: 'nbd', server, ...(name === '' ? {} : { export: name }) } };
 }
 
 /** A disk of zeros. */

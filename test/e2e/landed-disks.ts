@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { DescribeInstancesCommand, DescribeVolumesCommand, type Instance } from '@aws-sdk/client-ec2';
 import { describeImage } from '../../src/images/describe-image.ts';
-import { compareImages } from '../../src/images/qemu-img.ts';
 import { openImageOverNbd } from '../../src/images/qemu-nbd.ts';
+import { compareImages } from '../images/qemu-img.ts';
 import type { Ground } from './ground.ts';
 
 export type Landed = { instance: Instance; snapshotIds: readonly string[] };

@@ -8,9 +8,9 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { openNbd } from '../../src/blocks/nbd-client.ts';
 import type { Image, ImagePiece } from '../../src/domain/image.ts';
 import { describeImage } from '../../src/images/describe-image.ts';
-import { compareImages, type Readable } from '../../src/images/qemu-img.ts';
 import { openImageOverNbd } from '../../src/images/qemu-nbd.ts';
 import { runTool, startTool } from '../../src/processes/child.ts';
+import { compareImages, type Readable } from './qemu-img.ts';
 import {
   convertSample,
   openSampleFolder,

@@ -7,7 +7,6 @@ import type { Container, FileSlice } from '../../src/domain/image.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { openBlockPacker } from '../../src/images/block-packer.ts';
 import { inspectHeader } from '../../src/images/header-guard.ts';
-import { imageInfo } from '../../src/images/qemu-img.ts';
 import { createStreamEncoder, maxFileBytes } from '../../src/images/stream-encoder.ts';
 import type { DeflateLevel } from '../../src/images/vmdk-grain.ts';
 import { runTool } from '../../src/processes/child.ts';
@@ -21,6 +20,7 @@ import {
   writeChunks,
   writeRawDisk,
 } from './encoded-disk.ts';
+import { imageInfo } from './qemu-img.ts';
 import { openSampleFolder, type SampleFolder } from './sample-images.ts';
 
 const MIB = 2 ** 20;

@@ -5,8 +5,8 @@ import type { Image } from '../../../src/domain/image.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
 import type { Machine } from '../../../src/domain/machine.ts';
 import type { Source } from '../../../src/domain/ports.ts';
-import { compareImages } from '../../../src/images/qemu-img.ts';
 import { createDurableState, createStepContext, type DurableState } from '../../fakes/step-context.ts';
+import { compareImages } from '../../images/qemu-img.ts';
 
 /** A source with one machine that is off. */
 export type SourceGround = AsyncDisposable & {

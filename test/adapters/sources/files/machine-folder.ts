@@ -5,7 +5,6 @@ import type { Image } from '../../../../src/domain/image.ts';
 import type { JsonObject } from '../../../../src/domain/json.ts';
 import type { Machine } from '../../../../src/domain/machine.ts';
 import type { Source } from '../../../../src/domain/ports.ts';
-import { compareImages } from '../../../../src/images/qemu-img.ts';
 import {
   MIB,
   makeTempFolder,
@@ -14,6 +13,7 @@ import {
   ovfText,
   type TempFolder,
 } from '../../../images/make-appliance.ts';
+import { compareImages } from '../../../images/qemu-img.ts';
 import { openFilesSource } from './ground.ts';
 
 export type MachineFolder = TempFolder & {
