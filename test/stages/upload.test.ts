@@ -1,4 +1,4 @@
-/** One fixture, a disk and a target that outlive attempts, serves every way in which an upload can be disturbed. */
+/** Long: one fixture, a disk and a target that outlive attempts, serves every way in which an upload can be disturbed. */
 import { hash, randomBytes } from 'node:crypto';
 import { appendFile, mkdtemp, open, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
