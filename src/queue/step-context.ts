@@ -29,8 +29,8 @@ export function openStepContext(open: OpenStepContext): StepContext {
     signal,
     clock,
     report,
-    ledger: openLedger({ redis, clock, run, machine, lease }),
-    checkpoints: openCheckpoints({ redis, run, machine, lease }),
+    ledger: openLedger({ redis, clock, run, machine, lease, signal }),
+    checkpoints: openCheckpoints({ redis, run, machine, lease, signal }),
     slots: openSlots({ redis, run, machine, lease }),
     bandwidth: state.bandwidths.open({ run, bytesPerSecond }),
     log(level, message, fields = {}) {

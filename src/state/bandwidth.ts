@@ -14,6 +14,7 @@ import type { Redis } from 'ioredis';
 import type { Bandwidth } from '../domain/ports.ts';
 import { type BandwidthLimits, type SetLimit, scopeName } from './bandwidth-limits.ts';
 import { keys } from './keys.ts';
+import { orAborted } from './or-aborted.ts';
 
 export interface Bandwidths {
   /** `bytesPerSecond`: what the wave says, until an operator says otherwise. Calls of `take` are served in their order. */
@@ -157,16 +158,7 @@ function inTurn(pass: Bandwidth['take']): Bandwidth['take'] {
   return (bytes, signal) => {
     const turn = last.then(() => pass(bytes, signal));
     last = turn.catch(() => {});
+    // Those who wait for their turn behind another hear of their abort at once.
     return orAborted(turn, signal);
   };
-}
-
-/** Those who wait for their turn behind another hear of their abort at once. */
-function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

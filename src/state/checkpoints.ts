@@ -4,26 +4,30 @@ import type { JsonValue } from '../domain/json.ts';
 import type { Checkpoints } from '../domain/ports.ts';
 import { keys } from './keys.ts';
 import { FENCE, type Lease, leaseLost } from './lease.ts';
+import { orAborted } from './or-aborted.ts';
 
 export function openCheckpoints(open: {
   redis: Redis;
   run: string;
   machine: string;
   lease: Lease;
+  /** Ends every wait for Redis. */
+  signal: AbortSignal;
 }): Checkpoints {
-  const { redis, lease } = open;
+  const { redis, lease, signal } = open;
   const hash = keys.checkpoints(open.run, open.machine);
   const write = async (script: string, ...args: (string | Buffer)[]): Promise<void> => {
-    const reply = await redis.eval(script, 2, lease.key, hash, lease.token, ...args);
+    const reply = await orAborted(redis.eval(script, 2, lease.key, hash, lease.token, ...args), signal);
     if (reply === 'stale') throw leaseLost(lease.key);
   };
   return {
     async get(key) {
-      const json = await redis.hget(hash, key);
+      const json = await orAborted(redis.hget(hash, key), signal);
       return json === null ? null : (JSON.parse(json) as JsonValue);
     },
     set: (key, value) => write(SET, key, JSON.stringify(value)),
-    getBytes: async (names) => (names.length === 0 ? [] : redis.hmgetBuffer(hash, ...names)),
+    getBytes: async (names) =>
+      names.length === 0 ? [] : await orAborted(redis.hmgetBuffer(hash, ...names), signal),
     setBytes: (key, bytes) => write(SET, key, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
     delete: async (...names) => {
       if (names.length > 0) await write(DELETE, ...names);

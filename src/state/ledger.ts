@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import type { Clock, Ledger, LedgerEntry } from '../domain/ports.ts';
 import { keys } from './keys.ts';
 import { FENCE, type Lease, leaseLost } from './lease.ts';
+import { orAborted } from './or-aborted.ts';
 
 export function openLedger(open: {
   redis: Redis;
@@ -11,8 +12,10 @@ export function openLedger(open: {
   run: string;
   machine: string;
   lease: Lease;
+  /** Ends every wait for Redis. */
+  signal: AbortSignal;
 }): Ledger {
-  const { redis, clock, run, machine, lease } = open;
+  const { redis, clock, run, machine, lease, signal } = open;
 
   const newest = async (thing: string): Promise<LedgerEntry | null> => {
     const generation = await redis.hget(keys.ledgerHeads(run, machine), thing);
@@ -38,7 +41,7 @@ export function openLedger(open: {
     return entry;
   };
 
-  return {
+  const ledger: Ledger = {
     async intend(thing) {
       const last = await newest(thing);
       if (last !== null && (last.state === 'intended' || last.state === 'done')) return last;
@@ -64,6 +67,11 @@ export function openLedger(open: {
       });
     },
     entries: () => readLedger(redis, { run, machine }),
+  };
+  return {
+    intend: (thing) => orAborted(ledger.intend(thing), signal),
+    settle: (entry, state, ref) => orAborted(ledger.settle(entry, state, ref), signal),
+    entries: () => orAborted(ledger.entries(), signal),
   };
 }
 

@@ -89,7 +89,7 @@ async function beginAttempt(step: string): Promise<AsyncDisposable & { ledger: L
   const reply = await acquireLease(state.redis, { ...of, step });
   if (reply.kind === 'taken') throw new Error('taken');
   const { lease } = reply;
-  const ledger = openLedger({ redis: state.redis, clock: state.clock, ...of, lease });
+  const ledger = openLedger({ redis: state.redis, clock: state.clock, ...of, lease, signal: lease.signal });
   return { ledger, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() };
 }
 

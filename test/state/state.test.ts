@@ -42,6 +42,9 @@ async function readRecord(run: string, name: string): Promise<MachineRecord> {
   return record;
 }
 
+/** Nobody is told to stop. */
+const lasting = new AbortController().signal;
+
 async function takeLease(step: string): Promise<Lease> {
   const reply = await acquireLease(state.redis, { run: 'r', machine: 'm', step });
   if (reply.kind === 'taken') throw new Error('the lease is taken');
@@ -188,9 +191,16 @@ describe('a lease', () => {
       run: 'r',
       machine: 'm',
       lease: stale,
+      signal: lasting,
     });
     await expect(ledger.intend('image')).rejects.toMatchObject({ code: 'lease-lost' });
-    const checkpoints = openCheckpoints({ redis: state.redis, run: 'r', machine: 'm', lease: stale });
+    const checkpoints = openCheckpoints({
+      redis: state.redis,
+      run: 'r',
+      machine: 'm',
+      lease: stale,
+      signal: lasting,
+    });
     await expect(checkpoints.set('upload/0', 1)).rejects.toMatchObject({ code: 'lease-lost' });
     await expect(checkpoints.setBytes('page', Buffer.alloc(1))).rejects.toMatchObject({ code: 'lease-lost' });
     await expect(checkpoints.delete('page')).rejects.toMatchObject({ code: 'lease-lost' });
@@ -211,7 +221,13 @@ describe('a lease', () => {
 describe('checkpoints', () => {
   test('keep JSON and bytes as they were given, until they are deleted', async () => {
     await using lease = await takeLease('upload/0');
-    const checkpoints = openCheckpoints({ redis: state.redis, run: 'r', machine: 'm', lease });
+    const checkpoints = openCheckpoints({
+      redis: state.redis,
+      run: 'r',
+      machine: 'm',
+      lease,
+      signal: lasting,
+    });
     const around = randomBytes(4_100);
     const page = around.subarray(2, 4_098); // no text, and a view of more
     await checkpoints.setBytes('page/0', page);
@@ -228,10 +244,46 @@ describe('checkpoints', () => {
   });
 });
 
+describe('an attempt that is told to stop while Redis is away', () => {
+  test('does not wait for it, and leaves nothing unhandled', async () => {
+    await using lease = await takeLease('upload/0');
+    const stop = new AbortController();
+    const of = { redis: state.redis, clock: state.clock, run: 'r', machine: 'm', lease, signal: stop.signal };
+    const checkpoints = openCheckpoints(of);
+    const ledger = openLedger(of);
+    const entry = await ledger.intend('image');
+    await state.redis.call('CLIENT', 'PAUSE', '1500', 'ALL');
+    const calls = [
+      checkpoints.get('head'),
+      checkpoints.set('head', 1),
+      checkpoints.getBytes(['page']),
+      checkpoints.setBytes('page', Buffer.alloc(1)),
+      checkpoints.delete('head'),
+      ledger.intend('image'),
+      ledger.settle(entry, 'done'),
+      ledger.entries(),
+    ];
+    const ends = Promise.allSettled(calls);
+    const abortedAt = performance.now();
+    stop.abort(new Error('told to stop'));
+    for (const end of await ends)
+      expect(end).toMatchObject({ status: 'rejected', reason: { message: 'told to stop' } });
+    expect(performance.now() - abortedAt).toBeLessThan(500);
+    await state.redis.ping();
+  });
+});
+
 describe('the ledger', () => {
   test('gives the open entry again, and a new generation with a new token once it was settled as failed', async () => {
     await using lease = await takeLease('import');
-    const ledger = openLedger({ redis: state.redis, clock: state.clock, run: 'r', machine: 'm', lease });
+    const ledger = openLedger({
+      redis: state.redis,
+      clock: state.clock,
+      run: 'r',
+      machine: 'm',
+      lease,
+      signal: lasting,
+    });
     const first = await ledger.intend('import-task:0');
     expect(await ledger.intend('import-task:0')).toEqual(first);
     await ledger.settle(first, 'done', { taskId: 'import-snap-1' });
@@ -250,7 +302,14 @@ describe('the ledger', () => {
 describe('the ledger’s newest generation', () => {
   test('stays the newest when an older one is settled again', async () => {
     await using lease = await takeLease('import');
-    const ledger = openLedger({ redis: state.redis, clock: state.clock, run: 'r', machine: 'm', lease });
+    const ledger = openLedger({
+      redis: state.redis,
+      clock: state.clock,
+      run: 'r',
+      machine: 'm',
+      lease,
+      signal: lasting,
+    });
     const first = await ledger.settle(await ledger.intend('image'), 'failed');
     const second = await ledger.settle(await ledger.intend('image'), 'done');
     await ledger.settle(second, 'discarded');
