@@ -244,35 +244,6 @@ describe('checkpoints', () => {
   });
 });
 
-describe('an attempt that is told to stop while Redis is away', () => {
-  test('does not wait for it, and leaves nothing unhandled', async () => {
-    await using lease = await takeLease('upload/0');
-    const stop = new AbortController();
-    const of = { redis: state.redis, clock: state.clock, run: 'r', machine: 'm', lease, signal: stop.signal };
-    const checkpoints = openCheckpoints(of);
-    const ledger = openLedger(of);
-    const entry = await ledger.intend('image');
-    await state.redis.call('CLIENT', 'PAUSE', '1500', 'ALL');
-    const calls = [
-      checkpoints.get('head'),
-      checkpoints.set('head', 1),
-      checkpoints.getBytes(['page']),
-      checkpoints.setBytes('page', Buffer.alloc(1)),
-      checkpoints.delete('head'),
-      ledger.intend('image'),
-      ledger.settle(entry, 'done'),
-      ledger.entries(),
-    ];
-    const ends = Promise.allSettled(calls);
-    const abortedAt = performance.now();
-    stop.abort(new Error('told to stop'));
-    for (const end of await ends)
-      expect(end).toMatchObject({ status: 'rejected', reason: { message: 'told to stop' } });
-    expect(performance.now() - abortedAt).toBeLessThan(500);
-    await state.redis.ping();
-  });
-});
-
 describe('the ledger', () => {
   test('gives the open entry again, and a new generation with a new token once it was settled as failed', async () => {
     await using lease = await takeLease('import');
