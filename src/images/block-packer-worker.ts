@@ -1,9 +1,9 @@
 /**
- * The thread that block-packer.ts starts: packs one block after the other and answers in the order it was asked. It
+ * The thread that packing-threads.ts starts: packs one block after the other and answers in the order it was asked. It
  * imports little, since each thread loads its modules anew.
  */
 import { hash } from 'node:crypto';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
 import { BLOCK_BYTES } from '../blocks/stream-encoder.ts';
 import { isZero } from '../blocks/zero-test.ts';
@@ -13,7 +13,7 @@ import { type DeflateLevel, type PackedGrains, packGrains } from './vmdk-grain.t
 export type PackerSettings = { container: Container; diskBytes: number; level: DeflateLevel };
 
 /** Both buffers change hands; `spare` is for what the file holds, or to be given back where that is the content itself. */
-export type PackJob = { index: number; content: ArrayBuffer; spare: ArrayBuffer };
+export type PackJob = PackerSettings & { index: number; content: ArrayBuffer; spare: ArrayBuffer };
 
 /** Both buffers come back, perhaps with changed roles. */
 export type PackAnswer = PackedGrains & {
@@ -24,7 +24,6 @@ export type PackAnswer = PackedGrains & {
   crc32: number;
 };
 
-const settings = workerData as PackerSettings;
 const port = parentPort as MessagePort;
 
 port.on('message', (job: PackJob) => {
@@ -32,26 +31,26 @@ port.on('message', (job: PackJob) => {
   port.postMessage(answer, [answer.content, answer.packed]);
 });
 
-function pack({ index, content, spare }: PackJob): PackAnswer {
+function pack({ container, diskBytes, level, index, content, spare }: PackJob): PackAnswer {
   const bytes = new Uint8Array(content);
   if (isZero(bytes))
     return { content, packed: spare, lengthBytes: 0, pieceBytes: [], sha256: null, crc32: 0 };
   // A copy, since what is posted takes the whole buffer along that it lies in.
   const sha256 = new Uint8Array(hash('sha256', bytes, 'buffer'));
-  switch (settings.container) {
+  switch (container) {
     case 'vmdk-stream-optimized': {
       const into = Buffer.from(spare);
-      const grains = packGrains({ index, content: bytes, into, level: settings.level });
+      const grains = packGrains({ index, content: bytes, into, level });
       const crc = crc32(into.subarray(0, grains.lengthBytes));
       return { content, packed: spare, ...grains, sha256, crc32: crc };
     }
     case 'vhd-fixed':
     case 'raw': {
-      const lengthBytes = Math.min(BLOCK_BYTES, settings.diskBytes - index * BLOCK_BYTES);
+      const lengthBytes = Math.min(BLOCK_BYTES, diskBytes - index * BLOCK_BYTES);
       const crc = crc32(bytes.subarray(0, lengthBytes));
       return { content: spare, packed: content, lengthBytes, pieceBytes: [], sha256, crc32: crc };
     }
     default:
-      return settings.container satisfies never;
+      return container satisfies never;
   }
 }

@@ -4,110 +4,54 @@
  *
  * Memory: 17 MiB a thread, and for each block that is being packed or was not released yet 0.5 MiB of packed bytes.
  */
-import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
 import { BLOCK_BYTES, type BlockPacker, type PackedBlock } from '../blocks/stream-encoder.ts';
-import { LandfallError } from '../domain/errors.ts';
+import type { LandfallError } from '../domain/errors.ts';
 import type { Container } from '../domain/image.ts';
-import type { PackAnswer, PackerSettings, PackJob } from './block-packer-worker.ts';
+import type { PackAnswer, PackerSettings } from './block-packer-worker.ts';
+import { borrowThreads, packerClosed, startThreads } from './packing-threads.ts';
 import { DEFAULT_LEVEL, type DeflateLevel, MAX_PACKED_BLOCK_BYTES } from './vmdk-grain.ts';
 
 export type BlockPackerOptions = {
   container: Container;
   diskBytes: number;
-  /** Default: one for each core, up to 8. */
+  /** So many of its own. Default: those that all packers of the process share. */
   threads?: number;
   /** How hard VMDK's grains are compressed. Default: 3. */
   level?: DeflateLevel;
 };
-
-/** `.ts` in a clone, `.js` in the package. */
-const WORKER = new URL(`./block-packer-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
-/** Instead of the process's own, of which some fail a thread; Node 22 calls type stripping experimental in each. */
-const THREAD_FLAGS = ['--disable-warning=ExperimentalWarning'];
-/** They pack some 0.8 GB/s of content, more than one upload carries; more would only cost memory. */
-const MAX_DEFAULT_THREADS = 8;
-/** It keeps nothing between two blocks: a small heap is swept often, and the thread stays small. */
-const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
 /**
  * Throws `internal` where no thread can be started. When a thread dies, the blocks it had are rejected, and so is
  * whatever comes after: the packer is to be disposed.
  */
 export async function openBlockPacker(options: BlockPackerOptions): Promise<BlockPacker> {
-  const { container, diskBytes, threads = defaultThreads(), level = DEFAULT_LEVEL } = options;
+  const { container, diskBytes, level = DEFAULT_LEVEL } = options;
+  const threads = await (options.threads === undefined ? borrowThreads() : startThreads(options.threads));
   const settings: PackerSettings = { container, diskBytes, level };
   const spares: ArrayBuffer[] = [];
-  let failure: LandfallError | null = null;
-  const fail = (error: LandfallError): LandfallError => {
-    failure ??= error;
-    return failure;
-  };
-  await using stack = new AsyncDisposableStack();
-  const lanes = Array.from({ length: threads }, () => stack.use(startLane(settings, fail)));
-  await Promise.all(lanes.map((lane) => lane.started));
-  const owned = stack.move();
+  const underWay = new Set<(reason: LandfallError) => void>();
+  let isClosed = false;
 
+  /** Threads that others use go on when this packer is closed. */
+  const unlessClosed = (answer: Promise<PackAnswer>): Promise<PackAnswer> =>
+    new Promise((resolve, reject) => {
+      underWay.add(reject);
+      answer.then(resolve, reject).finally(() => underWay.delete(reject));
+    });
   return {
-    lanes: threads,
+    lanes: threads.count,
     async pack({ index, content }) {
-      if (failure !== null) throw failure;
+      if (isClosed) throw packerClosed();
       checkWork({ index, content, diskBytes });
-      const lane = lanes.reduce((least, each) => (each.waiting.length < least.waiting.length ? each : least));
       const spare = spares.pop() ?? new ArrayBuffer(spareBytesOf(container));
-      const answer = await lane.ask({ index, content, spare });
+      const answer = await unlessClosed(threads.ask({ ...settings, index, content, spare }));
       return { packed: packedBlock(index, answer, spares), content: answer.content };
     },
     async [Symbol.asyncDispose]() {
-      fail(packerClosed());
-      await owned.disposeAsync();
+      isClosed = true;
+      for (const reject of underWay) reject(packerClosed());
+      await threads[Symbol.asyncDispose]();
     },
-  };
-}
-
-function defaultThreads(): number {
-  return Math.min(MAX_DEFAULT_THREADS, availableParallelism());
-}
-
-type Waiting = { resolve(answer: PackAnswer): void; reject(error: LandfallError): void };
-
-type Lane = AsyncDisposable & {
-  started: Promise<unknown>;
-  /** A thread answers in the order it was asked. */
-  waiting: Waiting[];
-  ask(job: PackJob): Promise<PackAnswer>;
-};
-
-function startLane(settings: PackerSettings, fail: (error: LandfallError) => LandfallError): Lane {
-  const worker = new Worker(WORKER, {
-    workerData: settings,
-    execArgv: THREAD_FLAGS,
-    resourceLimits: THREAD_LIMITS,
-  });
-  const waiting: Waiting[] = [];
-  const rejectAll = (error: LandfallError): void => {
-    for (const { reject } of waiting.splice(0)) reject(error);
-  };
-  worker.on('message', (answer: PackAnswer) => waiting.shift()?.resolve(answer));
-  const end = (reason: string, cause?: unknown): void => rejectAll(fail(packingFailed(reason, cause)));
-  worker.on('messageerror', (error) => end(error.message, error));
-  worker.on('error', (error) => end(messageOf(error), error));
-  worker.on('exit', (code) => end(`its thread ended with status ${code}`));
-  const started = once(worker, 'online').catch((error: unknown) => {
-    throw fail(packingFailed(messageOf(error), error));
-  });
-  return {
-    started,
-    waiting,
-    ask: (job) =>
-      new Promise((resolve, reject) => {
-        waiting.push({ resolve, reject });
-        worker.postMessage(job, [job.content, job.spare]);
-      }),
-    [Symbol.asyncDispose]: async () => void (await worker.terminate()),
   };
 }
 
@@ -138,22 +82,4 @@ function checkWork(work: { index: number; content: ArrayBuffer; diskBytes: numbe
     throw new RangeError(`a block of ${content.byteLength} bytes where ${BLOCK_BYTES} are wanted`);
   if (!Number.isInteger(index) || index < 0 || index * BLOCK_BYTES >= diskBytes)
     throw new RangeError(`block ${index} of a disk of ${diskBytes} bytes`);
-}
-
-function packingFailed(reason: string, cause: unknown): LandfallError {
-  return new LandfallError({
-    code: 'internal',
-    message: `Packing the disk's blocks failed: ${reason}. It is tried again; if that goes on, see whether this host is short of memory.`,
-    retryable: true,
-    cause,
-  });
-}
-
-function packerClosed(): LandfallError {
-  const message = 'The block was not packed: its packer was closed meanwhile.';
-  return new LandfallError({ code: 'cancelled', message });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

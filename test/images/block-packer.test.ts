@@ -128,6 +128,36 @@ describe('openBlockPacker', () => {
     await packer[Symbol.asyncDispose]();
   });
 
+  it('shares the threads of the process with other packers, in whatever format, until the last is closed', async () => {
+    const threadCount = () =>
+      process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
+    const before = threadCount();
+    const one = await openBlockPacker({ container: 'vmdk-stream-optimized', diskBytes });
+    const started = threadCount();
+    expect(started).toBeGreaterThan(before);
+    const other = await openBlockPacker({ container: 'raw', diskBytes });
+    expect(threadCount()).toBe(started);
+    const block = makeBlock('text', 1);
+    const closed = one.pack({ index: 1, content: bufferOf(block) });
+    const rejected = expect(closed).rejects.toMatchObject({ code: 'cancelled' });
+    await one[Symbol.asyncDispose]();
+    await rejected;
+    const { packed } = await other.pack({ index: 1, content: bufferOf(block) });
+    expect(Buffer.from(packed.bytes).equals(block)).toBe(true);
+    await other[Symbol.asyncDispose]();
+    expect(threadCount()).toBe(before);
+  });
+
+  it('starts new threads for those who come after a thread died', async () => {
+    const level = 42 as DeflateLevel;
+    await using dying = await openBlockPacker({ container: 'vmdk-stream-optimized', diskBytes, level });
+    const work = { index: 1, content: bufferOf(makeBlock('text', 1)) };
+    await expect(dying.pack(work)).rejects.toMatchObject({ code: 'internal', retryable: true });
+    await using next = await openBlockPacker({ container: 'raw', diskBytes });
+    const { packed } = await next.pack({ index: 1, content: bufferOf(makeBlock('text', 1)) });
+    expect(packed.bytes.length).toBe(BLOCK_BYTES);
+  });
+
   it('refuses what is no block of the disk', async () => {
     await using packer = await openBlockPacker({ ...vmdk, threads: 1 });
     const content = new ArrayBuffer(BLOCK_BYTES);
