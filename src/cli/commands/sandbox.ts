@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { createLog } from '../../log.ts';
 import type { CommandContext } from '../command-context.ts';
 
-type SandboxOptions = { port: number; folder?: string; seed?: boolean; ebsDrop?: boolean; json?: boolean };
+type SandboxOptions = { port: number; folder?: string; seed?: boolean; json?: boolean };
 
 export function addSandbox(program: Command, context: CommandContext): void {
   program
@@ -15,7 +15,6 @@ export function addSandbox(program: Command, context: CommandContext): void {
     .option('--port <port>', 'TCP port; 0 takes a free one', port, 4566)
     .option('--folder <folder>', 'where its state lives (default LANDFALL_HOME/sandbox)')
     .option('--no-seed', 'start without the demo bucket and the vmimport role')
-    .option('--ebs-drop', 'check the blocks sent to EBS direct and throw them away, to measure the sender')
     .option('--json', 'print where it listens as one JSON line')
     .action((options: SandboxOptions) => serve(context, options));
 }
@@ -27,12 +26,7 @@ async function serve(context: CommandContext, options: SandboxOptions): Promise<
   const { seedDemo } = await import('../../sandbox/seed.ts');
   const { startSandbox } = await import('../../sandbox/server.ts');
   const folder = options.folder === undefined ? join(config.home, 'sandbox') : resolve(options.folder);
-  await using sandbox = await startSandbox({
-    folder,
-    port: options.port,
-    log,
-    dropsEbsBlocks: options.ebsDrop === true,
-  });
+  await using sandbox = await startSandbox({ folder, port: options.port, log });
   if (options.seed !== false) await seedDemo(sandbox);
   if (options.json === true) {
     terminal.json({ url: sandbox.url, environment: sandbox.environment });
