@@ -231,7 +231,13 @@ async function retag({
     if (disk !== undefined) disk.tags = tags;
   });
   const body = describeDisk(desk, requireDisk(desk, call), 'Updating');
-  return desk.operations.accept({ call, kind: 'disk', status: 202, body, work: async () => null });
+  return desk.operations.accept({
+    call,
+    kind: 'disk',
+    status: 202,
+    body,
+    work: async () => describeDisk(desk, requireDisk(desk, call)),
+  });
 }
 
 function describeDisk(cloud: AzureCloud, disk: ManagedDisk, provisioningState = 'Succeeded'): JsonObject {

@@ -216,7 +216,13 @@ async function retag({
 }): Promise<HttpAnswer> {
   await settle(desk, id, { tags });
   const body = describeMachine(requireMachine(desk, call));
-  return desk.operations.accept({ call, kind: 'compute', status: 200, body, work: async () => null });
+  return desk.operations.accept({
+    call,
+    kind: 'compute',
+    status: 200,
+    body,
+    work: async () => describeMachine(requireMachine(desk, call)),
+  });
 }
 
 /** Between the plan and this nothing was awaited: what was free is free. */
