@@ -137,6 +137,12 @@ describe('a disk', () => {
     await fixture.compute.disks.delete(GROUP, 'one', FAST);
   });
 
+  test('that two ask for at once is made once', async () => {
+    const [left, right] = await Promise.all([create('twice'), create('twice')]);
+    expect(left.uniqueId).toBe(right.uniqueId);
+    await fixture.compute.disks.delete(GROUP, 'twice', FAST);
+  });
+
   test('is refused where its size, name, sku, place or group is wrong, or no more may be made', async () => {
     const cases: [Promise<unknown>, string][] = [
       [refusalOf(create('small', uploadDisk('westeurope', 1024))), 'InvalidParameter'],

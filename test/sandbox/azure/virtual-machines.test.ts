@@ -169,6 +169,24 @@ describe('a VM from uploaded disks', () => {
   });
 });
 
+test('a VM whose creation failed on the way says so, and the same request tries again', async () => {
+  const { compute, sandbox } = fixture;
+  const osDisk = await fixture.upload('failed-os', fixedVhd(bootDisk('second try\n')));
+  const vm = await describeVm('failed', osDisk);
+  sandbox.faults.add({
+    service: 'arm',
+    action: 'VirtualMachines_CreateOrUpdate',
+    error: { status: 409, code: 'AllocationFailed', isLate: true },
+  });
+  const failed = await refusalOf(compute.virtualMachines.createOrUpdate(GROUP, 'failed', vm, FAST));
+  expect(failed.message).toContain('AllocationFailed');
+  expect((await compute.virtualMachines.get(GROUP, 'failed')).provisioningState).toBe('Failed');
+  const made = await compute.virtualMachines.createOrUpdate(GROUP, 'failed', vm, FAST);
+  expect(made.provisioningState).toBe('Succeeded');
+  await expect.poll(() => consoleOf('failed'), { timeout: 20_000 }).toContain('second try');
+  await compute.virtualMachines.delete(GROUP, 'failed', { forceDeletion: true, ...FAST });
+});
+
 describe('a VM is refused', () => {
   const create = async (name: string, vm: VirtualMachine) =>
     refusalOf(fixture.compute.virtualMachines.createOrUpdate(GROUP, name, vm, FAST));
