@@ -25,6 +25,13 @@ const START_TIMEOUT_MS = 30_000;
 /** Writing out what it knows of some large disks takes seconds. */
 const STOP_GRACE_MS = 20_000;
 const LOOK_MS = 50;
+/**
+ * A killed parent's threads die one by one, and the child hears of each. Azurite takes the first signal for an order to
+ * end; the second one would end it while it writes. A signal that comes before it listens for one would be lost: so it
+ * also looks after its parent.
+ */
+const ENDS_ONCE = `process.on('SIGTERM', () => {});
+setInterval(() => process.ppid !== ${process.pid} && process.kill(process.pid, 'SIGTERM'), 1000).unref();`;
 const ADDRESS = /successfully listens on http:\/\/127\.0\.0\.1:(\d+)/;
 
 /** Throws `tool-missing` where the package is not installed, `tool-failed` where it does not start. */
@@ -37,8 +44,26 @@ export async function startAzurite(options: AzuriteOptions): Promise<Azurite> {
   const tool = await startTool({
     command: 'setpriv',
     args: [
-      ...['--pdeathsig', 'TERM', '--', process.execPath, findProgram(), '--silent', '--disableTelemetry'],
-      ...['--skipApiVersionCheck', '--blobHost', '127.0.0.1', '--blobPort', '0', '--location', folder],
+      ...[
+        '--pdeathsig',
+        'TERM',
+        '--',
+        process.execPath,
+        '--import',
+        `data:text/javascript,${encodeURIComponent(ENDS_ONCE)}`,
+        findProgram(),
+      ],
+      ...[
+        '--silent',
+        '--disableTelemetry',
+        '--skipApiVersionCheck',
+        '--blobHost',
+        '127.0.0.1',
+        '--blobPort',
+        '0',
+        '--location',
+        folder,
+      ],
     ],
     cwd: folder,
     environment: { AZURITE_ACCOUNTS: `${storageAccount}:${storageKey}` },

@@ -194,6 +194,12 @@ export function requireSize(cloud: AzureCloud, name: string): VmSize {
   return size;
 }
 
+/** Throws OperationNotAllowed. */
+export function checkMachineQuota({ store, limits, location }: AzureCloud): void {
+  const inUse = Object.keys(store.read().machines).length;
+  checkQuota({ what: 'Virtual Machines', inUse, wanted: 1, limit: limits.machines, location });
+}
+
 function checkQuota({
   what,
   inUse,

@@ -33,8 +33,8 @@ export async function provideDisk(
   return path;
 }
 
-/** Makes the folders and removes what a killed sandbox left: half-written files and those without a record. */
-export async function sweepFiles({ store, files }: AzureCloud): Promise<void> {
+/** Makes the folders and removes what a killed sandbox left: half-written files, and files and blobs without a record. */
+export async function sweepFiles({ store, files, pages }: AzureCloud): Promise<void> {
   const { disks, machines } = store.read();
   const needed = new Set([
     ...Object.values(disks).flatMap(({ uniqueId }) => [files.disk(uniqueId), files.overlay(uniqueId)]),
@@ -46,6 +46,10 @@ export async function sweepFiles({ store, files }: AzureCloud): Promise<void> {
       const path = join(folder, name);
       if (!needed.has(path)) await rm(path, { recursive: true, force: true });
     }
+  }
+  const known = new Set(Object.values(disks).map(({ uniqueId }) => uniqueId));
+  for (const name of await pages.names()) {
+    if (!known.has(name)) await pages.remove(name);
   }
 }
 

@@ -57,9 +57,16 @@ export async function createDisk(desk: AzureDesk, call: ArmCall): Promise<HttpAn
   const disk = planDisk({ desk, call, name, wanted });
   checkDiskRequest(desk, disk);
   if (disk.uploadSizeBytes !== null) await desk.pages.create(disk.uniqueId, disk.uploadSizeBytes);
-  await desk.store.update((state) => {
-    state.disks[keyOf(disk.id)] = disk;
+  const other = await desk.store.update((state) => {
+    const first = findById(state.disks, disk.id);
+    if (first === undefined) state.disks[keyOf(disk.id)] = disk;
+    return first;
   });
+  // Two asked for it at once.
+  if (other !== undefined) {
+    if (disk.uploadSizeBytes !== null) await desk.pages.remove(disk.uniqueId);
+    return replaceDisk({ desk, call, existing: other, wanted });
+  }
   const body = describeDisk(desk, disk, 'Updating');
   return desk.operations.accept({ call, kind: 'disk', status: 202, body, work: async () => null });
 }
@@ -231,7 +238,13 @@ async function retag({
     if (disk !== undefined) disk.tags = tags;
   });
   const body = describeDisk(desk, requireDisk(desk, call), 'Updating');
-  return desk.operations.accept({ call, kind: 'disk', status: 202, body, work: async () => null });
+  return desk.operations.accept({
+    call,
+    kind: 'disk',
+    status: 202,
+    body,
+    work: async () => describeDisk(desk, requireDisk(desk, call)),
+  });
 }
 
 function describeDisk(cloud: AzureCloud, disk: ManagedDisk, provisioningState = 'Succeeded'): JsonObject {

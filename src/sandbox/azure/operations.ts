@@ -23,6 +23,8 @@ export type Accepted = {
   body?: JsonObject;
   /** Gives what is found at Location. Throws a Refusal, which the operation then ends with. */
   work: (signal: AbortSignal) => Promise<JsonObject | null>;
+  /** What is left to do where the operation fails. */
+  onFailure?: () => Promise<void>;
 };
 
 export type Operations = AsyncDisposable & {
@@ -56,7 +58,7 @@ export async function openOperations(cloud: AzureCloud): Promise<Operations> {
       const operation = state.operations[id];
       if (operation !== undefined) Object.assign(operation, change);
     });
-  const run = async (id: string, { call, work }: Accepted): Promise<void> => {
+  const run = async (id: string, { call, work, onFailure }: Accepted): Promise<void> => {
     try {
       await wait(limits.operationMs, undefined, { signal: closing.signal });
       if (call.lateError !== null) throw call.lateError;
@@ -67,6 +69,7 @@ export async function openOperations(cloud: AzureCloud): Promise<Operations> {
       if (closing.signal.aborted) return;
       if (!(error instanceof Refusal))
         log('error', `${call.action} failed: ${String(error)}`, { operation: id });
+      await onFailure?.();
       await settle(id, endFailed(error instanceof Refusal ? error : internal(error), now()));
     }
   };

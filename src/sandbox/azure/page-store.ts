@@ -10,6 +10,8 @@ export type PageStore = AsyncDisposable & {
   create(name: string, lengthBytes: number): Promise<void>;
   /** Also where there is none. */
   remove(name: string): Promise<void>;
+  /** Of all blobs there are. */
+  names(): Promise<string[]>;
   /** Those that hold pages, in order. */
   extents(name: string): Promise<PageExtent[]>;
   read(name: string, extent: PageExtent, signal?: AbortSignal): Promise<Buffer>;
@@ -91,6 +93,11 @@ export async function openPageStore({ folder, storageKey, log }: PageStoreOption
     },
     remove: async (name) =>
       void (await expect(blob(name), [202, 404], { method: 'DELETE', query: {}, headers: {} })),
+    async names() {
+      const query = { restype: 'container', comp: 'list' };
+      const text = await expect(CONTAINER, [200], { method: 'GET', query, headers: {} });
+      return [...text.toString().matchAll(/<Name>([^<]+)<\/Name>/g)].map(([, name = '']) => name);
+    },
     async extents(name) {
       const text = await expect(blob(name), [200], {
         method: 'GET',

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { JsonObject } from '../../domain/json.ts';
 import { type ArmCall, parameterOf, tagsSchema } from './arm-call.ts';
-import { checkZones, requireLocation, requireSize } from './catalogue.ts';
+import { checkMachineQuota, checkZones, requireLocation, requireSize } from './catalogue.ts';
 import type { AzureDesk } from './cloud.ts';
 import { hasAccess } from './disks.ts';
 import { badReference } from './network.ts';
@@ -91,6 +91,7 @@ export function planMachine({
   const disks = listDisks(storageProfile);
   const found = disks.map((disk) => takeDisk({ desk, call, location, zones, disk }));
   const osDisk = found[0] as ManagedDisk;
+  checkMachineQuota(desk);
   const size = requireSize(desk, hardwareProfile.vmSize);
   checkFit({ size, osDisk, dataDisks: found.length - 1 });
   checkSecurity(securityProfile, osDisk);

@@ -18,30 +18,22 @@ import type { AzureState, PowerState, VirtualMachine } from './state.ts';
 
 const updateSchema = z.strictObject({ tags: tagsSchema });
 
+/** A machine that failed is tried again by the same request. */
 export async function putMachine(desk: AzureDesk, call: ArmCall): Promise<HttpAnswer> {
   const wanted = readBody(machineSchema, call);
   const existing = findById(desk.store.read().machines, call.id);
-  if (existing !== undefined) {
-    refuseChanges(existing, wanted);
+  if (existing === undefined) {
+    const machine = planMachine({ desk, call, wanted });
+    await desk.store.update((state) => hold(state, machine));
+    return provision({ desk, call, machine });
+  }
+  if (existing.provisioning === 'Deleting') throw notAllowed(`VM '${existing.name}' is being deleted.`);
+  refuseChanges(existing, wanted);
+  if (existing.provisioning !== 'Failed') {
     return retag({ desk, call, machine: existing, tags: wanted.tags ?? existing.tags });
   }
-  const machine = planMachine({ desk, call, wanted });
-  await desk.store.update((state) => hold(state, machine));
-  return desk.operations.accept({
-    call,
-    kind: 'compute',
-    status: 201,
-    body: describeMachine(machine),
-    work: async () => {
-      const provisioning = await desk.fleet.start(machine.id).then(
-        () => 'Succeeded' as const,
-        (error: unknown) => error,
-      );
-      await settle(desk, machine.id, { provisioning: provisioning === 'Succeeded' ? 'Succeeded' : 'Failed' });
-      if (provisioning !== 'Succeeded') throw provisioning;
-      return null;
-    },
-  });
+  await settle(desk, existing.id, { provisioning: 'Creating', power: 'starting' });
+  return provision({ desk, call, machine: requireMachine(desk, call) });
 }
 
 export async function getMachine(desk: AzureDesk, call: ArmCall): Promise<HttpAnswer> {
@@ -76,14 +68,10 @@ export async function startMachine(desk: AzureDesk, call: ArmCall): Promise<Http
     kind: 'compute',
     status: 202,
     work: async () => {
-      try {
-        await desk.fleet.start(id);
-      } catch (error) {
-        await recordPower(desk, id, 'stopped');
-        throw error;
-      }
+      await desk.fleet.start(id);
       return null;
     },
+    onFailure: () => recordPower(desk, id, power),
   });
 }
 
@@ -126,6 +114,7 @@ export async function deleteMachine(desk: AzureDesk, call: ArmCall): Promise<Htt
       await removeMachine({ desk, machine, isForced });
       return null;
     },
+    onFailure: () => settle(desk, machine.id, { provisioning: machine.provisioning }),
   });
 }
 
@@ -158,6 +147,29 @@ export function requireMachine({ store }: AzureDesk, call: ArmCall): VirtualMach
   );
 }
 
+function provision({
+  desk,
+  call,
+  machine,
+}: {
+  desk: AzureDesk;
+  call: ArmCall;
+  machine: VirtualMachine;
+}): Promise<HttpAnswer> {
+  return desk.operations.accept({
+    call,
+    kind: 'compute',
+    status: 201,
+    body: describeMachine(machine),
+    work: async () => {
+      await desk.fleet.start(machine.id);
+      await settle(desk, machine.id, { provisioning: 'Succeeded' });
+      return null;
+    },
+    onFailure: () => settle(desk, machine.id, { provisioning: 'Failed', power: 'stopped' }),
+  });
+}
+
 async function endMachine({
   desk,
   call,
@@ -171,7 +183,10 @@ async function endMachine({
   meanwhile: PowerState;
   finally: PowerState;
 }): Promise<HttpAnswer> {
-  const { id } = requireMachine(desk, call);
+  const { id, power } = requireMachine(desk, call);
+  if (power === 'deallocated') {
+    return desk.operations.accept({ call, kind: 'compute', status: 202, work: async () => null });
+  }
   await recordPower(desk, id, meanwhile);
   return desk.operations.accept({
     call,
@@ -182,6 +197,7 @@ async function endMachine({
       await recordPower(desk, id, end);
       return null;
     },
+    onFailure: () => recordPower(desk, id, power),
   });
 }
 
@@ -216,7 +232,13 @@ async function retag({
 }): Promise<HttpAnswer> {
   await settle(desk, id, { tags });
   const body = describeMachine(requireMachine(desk, call));
-  return desk.operations.accept({ call, kind: 'compute', status: 200, body, work: async () => null });
+  return desk.operations.accept({
+    call,
+    kind: 'compute',
+    status: 200,
+    body,
+    work: async () => describeMachine(requireMachine(desk, call)),
+  });
 }
 
 /** Between the plan and this nothing was awaited: what was free is free. */
