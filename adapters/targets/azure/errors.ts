@@ -147,7 +147,7 @@ export function asAzureError(call: AzureCall, error: unknown): LandfallError {
     code,
     retryable,
     message: `${call.doing} (${call.action} on ${call.resource}) ${what}${remedy === '' ? '' : ` ${remedy}`}`,
-    cause: error,
+    cause: withoutSecrets(error),
     context: {
       azureCode,
       remedy,
@@ -157,6 +157,15 @@ export function asAzureError(call: AzureCall, error: unknown): LandfallError {
       ...(requestId === null ? {} : { requestId }),
     },
   });
+}
+
+/** The SDK's errors hold the whole request: its token and its signature would go wherever errors are logged. */
+function withoutSecrets(error: unknown): unknown {
+  if (!(error instanceof Error) || !('request' in error || 'response' in error)) return error;
+  const bare = new Error(saidBy(error));
+  bare.name = error.name;
+  if (error.stack !== undefined) bare.stack = error.stack.replace(error.message, bare.message);
+  return bare;
 }
 
 const CHECK_IDENTITY =

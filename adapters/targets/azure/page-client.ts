@@ -1,8 +1,8 @@
 /** The SDK's client of one disk's pages, at an address that holds its signature. */
 
-import type { PipelinePolicy } from '@azure/core-rest-pipeline';
 import { AnonymousCredential, PageBlobClient, type StoragePipelineOptions } from '@azure/storage-blob';
 import { createPageRetries } from './page-retry.ts';
+import type { PipelinePolicy } from './request-timeout.ts';
 
 type Settings = StoragePipelineOptions & {
   additionalPolicies: { policy: PipelinePolicy; position: 'perCall' | 'perRetry' }[];

@@ -1,7 +1,11 @@
 /** What the endpoint of a disk's pages means when it refuses: it knows no roles, so no grant helps. */
 import { LandfallError } from '../../../src/domain/errors.ts';
+import { type AzureCall, asAzureError } from './errors.ts';
 
-export function explainPageError(error: LandfallError): LandfallError {
+/** What Resource Manager said on the way, when access was asked for, stays as it is. */
+export function asPageError(call: AzureCall, thrown: unknown): LandfallError {
+  if (thrown instanceof LandfallError) return thrown;
+  const error = asAzureError(call, thrown);
   switch (error.context.status) {
     case 403:
       return withRemedy(error, {

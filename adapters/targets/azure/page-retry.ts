@@ -5,10 +5,9 @@
  * each throttle is told to the adaptive limit.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PipelinePolicy, PipelineRequest } from '@azure/core-rest-pipeline';
 import type { RestError } from '@azure/storage-blob';
 import { azureCodeOf, statusOf } from './errors.ts';
-import { sendInTime } from './request-timeout.ts';
+import { type PipelinePolicy, type PipelineRequest, sendInTime } from './request-timeout.ts';
 
 /** At 5 % of faults, eight attempts fail in a row once in 2.6 × 10^10 requests; a disk of 32 TiB has 6.7 × 10^7. */
 export const PAGE_ATTEMPTS = 8;

@@ -29,10 +29,10 @@ import {
   virtualBytesFor,
 } from './disk.ts';
 import { removeDisk } from './disk-removal.ts';
-import { type AzureCall, asAzureError, statusOf } from './errors.ts';
+import { type AzureCall, statusOf } from './errors.ts';
 import { type HeldBlocks, listHeldBlocks } from './held-blocks.ts';
 import { openChecksums } from './page-checksum.ts';
-import { explainPageError } from './page-refusal.ts';
+import { asPageError } from './page-refusal.ts';
 import { createPageWriter, MAX_BLOCKS_AT_ONCE, type PageWriter } from './page-writer.ts';
 import { type DiskAccess, openAccess, revokeAccess } from './sas.ts';
 
@@ -180,7 +180,10 @@ async function writeFooter({ upload: { request, context, entry }, writer }: Tran
 async function listHeld({ upload, access }: Transfer): Promise<HeldBlocks> {
   const { azure, request, context, entry } = upload;
   const doing = `Asking what is held of ${context.machine} disk ${request.disk}`;
-  const call = { ...diskCall(azure, { doing, action: 'beginGetAccess/action', name: diskName(entry) }) };
+  const call = {
+    ...diskCall(azure, { doing, action: '', name: diskName(entry) }),
+    action: 'Get Page Ranges',
+  };
   const list = { lengthBytes: virtualBytesFor(request), signal: context.signal };
   const pages = await access.pages();
   try {
@@ -189,7 +192,7 @@ async function listHeld({ upload, access }: Transfer): Promise<HeldBlocks> {
       return listHeldBlocks(await access.renew(pages), list);
     });
   } catch (error) {
-    throw explainPageError(asAzureError(call, error));
+    throw asPageError(call, error);
   }
 }
 

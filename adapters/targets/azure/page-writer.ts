@@ -13,7 +13,7 @@ import { BLOCK_BYTES } from '../../../src/blocks/stream-encoder.ts';
 import type { BlockSink } from '../../../src/domain/ports.ts';
 import { type AzureCall, asAzureError, statusOf } from './errors.ts';
 import type { PageChecksums } from './page-checksum.ts';
-import { explainPageError } from './page-refusal.ts';
+import { asPageError } from './page-refusal.ts';
 import type { DiskAccess } from './sas.ts';
 
 export type PageWriter = {
@@ -56,7 +56,7 @@ export function createPageWriter(options: PageWriterOptions): PageWriter {
     try {
       await sendPages(options, { offsetBytes, bytes, signal: signalWith(signal) });
     } catch (error) {
-      throw explainPageError(asAzureError(call, error));
+      throw asPageError(call, error);
     }
   };
   const sendRun = async (first: Waiting): Promise<void> => {

@@ -2,13 +2,14 @@
  * Ends a request that was not answered in time, as a failure that is tried again. By itself the SDK's client waits without
  * end, and tells a request whose time ran out as if its caller had cancelled it.
  */
-import type {
-  PipelinePolicy,
-  PipelineRequest,
-  PipelineResponse,
-  SendRequest,
-} from '@azure/core-rest-pipeline';
+import type { ComputeManagementClient } from '@azure/arm-compute';
 import { RestError } from '@azure/storage-blob';
+
+/** A step of the SDK's pipelines, of Resource Manager's clients and of storage's alike. */
+export type PipelinePolicy = Parameters<ComputeManagementClient['pipeline']['addPolicy']>[0];
+export type PipelineRequest = Parameters<PipelinePolicy['sendRequest']>[0];
+type SendRequest = Parameters<PipelinePolicy['sendRequest']>[1];
+type PipelineResponse = Awaited<ReturnType<SendRequest>>;
 
 /** Goes inside of the SDK's retries. */
 export function createRequestTimeout(timeoutMs: number): PipelinePolicy {

@@ -4,7 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Disk } from '@azure/arm-compute';
+import type { PageBlobClient } from '@azure/storage-blob';
 import { type Azure, createAzure } from '../../../../adapters/targets/azure/clients.ts';
+import { removeDisk } from '../../../../adapters/targets/azure/disk-removal.ts';
 import { openPageSink } from '../../../../adapters/targets/azure/page-sink.ts';
 import { BLOCK_BYTES } from '../../../../src/blocks/stream-encoder.ts';
 import type { Artifact } from '../../../../src/domain/landing.ts';
@@ -16,6 +18,7 @@ import {
   type AzureFixture,
   FAST,
   GROUP,
+  grantWrite,
   pagesAt,
   startAzureFixture,
 } from '../../../sandbox/azure/fixture.ts';
@@ -33,12 +36,16 @@ export type UploadGround = AsyncDisposable & {
   fixture: AzureFixture;
   azure: Azure;
   disks(): Promise<Disk[]>;
+  /** The pages of the only disk, under a signature that is not the sink's. */
+  stranger(): Promise<PageBlobClient>;
   /** Reads the only disk back, and lets qemu-img judge and compare it. Gives the VHD's length. */
-  expectIdentical(): Promise<{ virtualBytes: number; heldPages: number }>;
+  expectIdentical(): Promise<{ virtualBytes: number; heldBytes: number }>;
 };
 
-export async function openUploadGround(limits: AzureSandboxOptions['limits'] = {}): Promise<UploadGround> {
-  const fixture = await startAzureFixture({ limits });
+export async function openUploadGround(
+  options: Pick<AzureSandboxOptions, 'limits' | 'now'> = {},
+): Promise<UploadGround> {
+  const fixture = await startAzureFixture(options);
   const { sandbox, compute } = fixture;
   const folder = await mkdtemp(join(tmpdir(), 'landfall-azure-upload-'));
   const azure = createAzure({
@@ -53,6 +60,10 @@ export async function openUploadGround(limits: AzureSandboxOptions['limits'] = {
     fixture,
     azure,
     disks: () => Array.fromAsync(compute.disks.listByResourceGroup(GROUP)),
+    async stranger() {
+      const [disk] = await ground.disks();
+      return pagesAt(await grantWrite(compute, disk?.name ?? ''));
+    },
     async expectIdentical() {
       const [disk] = await ground.disks();
       const name = disk?.name ?? '';
@@ -67,7 +78,7 @@ export async function openUploadGround(limits: AzureSandboxOptions['limits'] = {
       await runTool({ command: 'qemu-img', args: ['compare', '-f', 'vpc', '-F', 'raw', vhd, raw] });
       const info = await runTool({ command: 'qemu-img', args: ['info', '--output=json', '-f', 'vpc', vhd] });
       const { 'virtual-size': virtualBytes } = JSON.parse(info.stdout) as { 'virtual-size': number };
-      return { virtualBytes, heldPages: ranges.reduce((sum, { start, end }) => sum + end + 1 - start, 0) };
+      return { virtualBytes, heldBytes: ranges.reduce((sum, { start, end }) => sum + end + 1 - start, 0) };
     },
     async [Symbol.asyncDispose]() {
       await fixture[Symbol.asyncDispose]();
@@ -75,6 +86,19 @@ export async function openUploadGround(limits: AzureSandboxOptions['limits'] = {
     },
   };
   return ground;
+}
+
+/** Between tests: no faults, no disks, nothing counted. */
+export async function clearGround({ fixture, azure, disks }: UploadGround): Promise<void> {
+  const { sandbox, compute } = fixture;
+  sandbox.faults.clear();
+  sandbox.rights.reset();
+  for (const { name = '', tags } of await disks()) {
+    const run = tags?.['landfall-run'];
+    if (run === undefined) await compute.disks.delete(GROUP, name, FAST);
+    else await removeDisk(azure, name, { run, signal: soon() });
+  }
+  sandbox.requests.clear();
 }
 
 export function requestOf(changes: Partial<UploadRequest> = {}): UploadRequest {
