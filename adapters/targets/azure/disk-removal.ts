@@ -9,11 +9,11 @@ import type { LedgerEntry, TaggedThing } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
 import { diskCall, diskName, findDisk } from './disk.ts';
 import { askIfFound, askUnless } from './errors.ts';
-import { isOfRun, MACHINE_TAG, type Tags, tagValue } from './names.ts';
+import { isOfRun, MACHINE_TAG, tagValue } from './names.ts';
+import { checkRun, type Removal } from './removal.ts';
 import { revokeAccess } from './sas.ts';
 
-/** The run whose things may be removed. */
-export type Removal = { run: string; signal: AbortSignal };
+export { checkRun, type Removal };
 
 export const DISK_THING = 'disk';
 
@@ -49,18 +49,6 @@ export async function listTaggedDisks(azure: Azure, { run, signal }: Removal): P
     return found;
   });
   return things ?? [];
-}
-
-/** Throws `target-refused` for what does not carry the run's tag. */
-export function checkRun(
-  tags: Readonly<Tags> | undefined,
-  { run, thing }: { run: string; thing: string },
-): void {
-  if (isOfRun(tags, run)) return;
-  throw new LandfallError({
-    code: 'target-refused',
-    message: `Left ${thing} alone: it does not carry the tag of run ${run}, so Landfall did not make it in this run, or its tags were changed. Remove it by hand if it is yours.`,
-  });
 }
 
 function thingOf({ name = '', diskState = '', diskSizeBytes = 0, tags }: Disk): TaggedThing {

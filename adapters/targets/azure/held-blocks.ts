@@ -31,22 +31,29 @@ export async function listHeldBlocks(
       count += 1;
     }
   };
+  for await (const extent of listPageExtents(pages, { lengthBytes, signal })) add(extent);
+  return { has: (index) => ((bits[index >> 3] ?? 0) & (1 << (index & 7))) !== 0, count, strayAt };
+}
+
+export type Extent = { start: number; end: number };
+
+/** What holds data, in order, neighbours joined: Azure tells those apart that were written apart. */
+export async function* listPageExtents(
+  pages: PageBlobClient,
+  { lengthBytes, signal }: { lengthBytes: number; signal: AbortSignal },
+): AsyncGenerator<Extent> {
   let current: Extent | null = null;
   for await (const range of pages.listPageRanges(0, lengthBytes, { abortSignal: signal })) {
     const { start, end } = extentOf(range, lengthBytes);
     if (range.isClear || start >= end) continue;
-    // Azure tells neighbours apart that were written apart.
     if (current !== null && current.end === start) current.end = end;
     else {
-      if (current !== null) add(current);
+      if (current !== null) yield current;
       current = { start, end };
     }
   }
-  if (current !== null) add(current);
-  return { has: (index) => ((bits[index >> 3] ?? 0) & (1 << (index & 7))) !== 0, count, strayAt };
+  if (current !== null) yield current;
 }
-
-type Extent = { start: number; end: number };
 
 /** Azure's `end` is the last byte itself. */
 function extentOf({ start, end }: { start: number; end: number }, lengthBytes: number): Extent {

@@ -29,12 +29,13 @@ import {
   virtualBytesFor,
 } from './disk.ts';
 import { removeDisk } from './disk-removal.ts';
-import { type AzureCall, statusOf } from './errors.ts';
+import type { AzureCall } from './errors.ts';
 import { type HeldBlocks, listHeldBlocks } from './held-blocks.ts';
 import { openChecksums } from './page-checksum.ts';
 import { asPageError } from './page-refusal.ts';
 import { createPageWriter, MAX_BLOCKS_AT_ONCE, type PageWriter } from './page-writer.ts';
-import { type DiskAccess, openAccess, revokeAccess } from './sas.ts';
+import { type DiskAccess, grantWrite, openAccess, revokeAccess } from './sas.ts';
+import { takeSnapshot } from './snapshot.ts';
 
 export const DISK_KIND = 'azure-disk';
 
@@ -104,11 +105,11 @@ async function takeUp(
   if (entry.ref?.diskId === undefined)
     upload.entry = await context.ledger.settle(entry, 'intended', { diskId, name: diskName(entry) });
   const limit = createAdaptiveLimit({ start: FIRST_REQUESTS_AT_ONCE, max: MAX_REQUESTS_AT_ONCE });
-  const access = openAccess(azure, {
-    name: diskName(entry),
-    doing: `Uploading ${context.machine} disk ${request.disk}`,
+  const doing = `Uploading ${context.machine} disk ${request.disk}`;
+  const grant = { name: diskName(entry), doing, signal: context.signal };
+  const access = openAccess({
+    grantFor: (seconds) => grantWrite(azure, { ...grant, accessSeconds: seconds }),
     onThrottled: limit.throttled,
-    signal: context.signal,
     ...(accessSeconds === undefined ? {} : { accessSeconds }),
   });
   const checksums = await openChecksums(context, request.disk);
@@ -135,7 +136,7 @@ async function takeUp(
 
 async function finishedSink(upload: DiskUpload, disk: Disk): Promise<BlockSink> {
   const { context, entry } = upload;
-  const artifact = artifactOf(upload, disk);
+  const artifact = await artifactOf(upload, disk);
   if (entry.state !== 'done') await context.ledger.settle(entry, 'done');
   return {
     kind: 'blocks',
@@ -167,8 +168,9 @@ async function endUpload(transfer: Transfer, { blockCount, linearSha256 }: Writt
   });
   const ended = await findDisk(azure, name, context.signal);
   if (ended === null || stateOf(ended) === 'open') throw notEnded(upload, ended);
+  const artifact = await artifactOf(upload, { ...disk, ...ended });
   upload.entry = await context.ledger.settle(upload.entry, 'done');
-  return artifactOf(upload, { ...disk, ...ended });
+  return artifact;
 }
 
 async function writeFooter({ upload: { request, context, entry }, writer }: Transfer): Promise<void> {
@@ -185,12 +187,8 @@ async function listHeld({ upload, access }: Transfer): Promise<HeldBlocks> {
     action: 'Get Page Ranges',
   };
   const list = { lengthBytes: virtualBytesFor(request), signal: context.signal };
-  const pages = await access.pages();
   try {
-    return await listHeldBlocks(pages, list).catch(async (error: unknown) => {
-      if (statusOf(error) !== 403) throw error;
-      return listHeldBlocks(await access.renew(pages), list);
-    });
+    return await access.use((pages) => listHeldBlocks(pages, list));
   } catch (error) {
     throw asPageError(call, error);
   }
@@ -213,14 +211,19 @@ function checkHeld(
   });
 }
 
-function artifactOf({ request, entry }: DiskUpload, disk: Disk): Artifact {
+async function artifactOf(upload: DiskUpload, { id: diskId = '' }: Disk): Promise<Artifact> {
+  const { azure, request, entry } = upload;
   const { linearSha256, blockCount } = entry.ref ?? {};
   return {
     disk: request.disk,
     kind: DISK_KIND,
     container: null,
     bytes: Number(blockCount ?? 0) * BLOCK_BYTES,
-    ref: { diskId: disk.id ?? '', name: diskName(entry) },
+    ref: {
+      diskId,
+      name: diskName(entry),
+      ...(azure.options.keepSnapshots ? { snapshot: await takeSnapshot(upload, diskId) } : {}),
+    },
     // Azure has no digest of what it holds: it checked each request's, and lists the places.
     digests:
       typeof linearSha256 === 'string' && Number(blockCount) > 0

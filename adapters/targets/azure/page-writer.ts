@@ -11,7 +11,7 @@ import type { PageBlobClient } from '@azure/storage-blob';
 import type { AdaptiveLimit } from '../../../src/blocks/adaptive-limit.ts';
 import { BLOCK_BYTES } from '../../../src/blocks/stream-encoder.ts';
 import type { BlockSink } from '../../../src/domain/ports.ts';
-import { type AzureCall, asAzureError, statusOf } from './errors.ts';
+import { type AzureCall, asAzureError } from './errors.ts';
 import type { PageChecksums } from './page-checksum.ts';
 import { asPageError } from './page-refusal.ts';
 import type { DiskAccess } from './sas.ts';
@@ -45,7 +45,7 @@ type Waiting = {
 };
 
 export function createPageWriter(options: PageWriterOptions): PageWriter {
-  const { limit, describe } = options;
+  const { access, checksums, limit, describe } = options;
   const signalWith = createSignalJoiner(options.signal);
   const pace = createPace();
   /** By index; of two that wait for the same place, the second goes by itself. */
@@ -53,8 +53,9 @@ export function createPageWriter(options: PageWriterOptions): PageWriter {
 
   const writePages: PageWriter['writePages'] = async ({ offsetBytes, bytes }, signal) => {
     const call = describe(offsetBytes);
+    const joined = signalWith(signal);
     try {
-      await sendPages(options, { offsetBytes, bytes, signal: signalWith(signal) });
+      await access.use((pages) => sendChecked(pages, { checksums, offsetBytes, bytes, signal: joined }));
     } catch (error) {
       throw asPageError(call, error);
     }
@@ -131,26 +132,14 @@ function forget(waiting: Map<number, Waiting>, block: Waiting): void {
   if (waiting.get(block.index) === block) waiting.delete(block.index);
 }
 
-type Sending = { offsetBytes: number; bytes: Buffer; signal: AbortSignal };
-
-/**
- * A signature that is refused is renewed once: it expired while the request waited, or somebody revoked it. What the
- * endpoint says of a new one is final.
- */
-async function sendPages({ access, checksums }: PageWriterOptions, sending: Sending): Promise<void> {
-  const send = (pages: PageBlobClient): Promise<void> => sendChecked(pages, { checksums, ...sending });
-  const pages = await access.pages();
-  try {
-    await send(pages);
-  } catch (error) {
-    if (statusOf(error) !== 403) throw error;
-    await send(await access.renew(pages));
-  }
-}
-
 async function sendChecked(
   pages: PageBlobClient,
-  { checksums, offsetBytes, bytes, signal }: Sending & { checksums: PageChecksums },
+  {
+    checksums,
+    offsetBytes,
+    bytes,
+    signal,
+  }: { checksums: PageChecksums; offsetBytes: number; bytes: Buffer; signal: AbortSignal },
 ): Promise<void> {
   for (;;) {
     const used = checksums.kind();

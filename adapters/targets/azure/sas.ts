@@ -8,14 +8,15 @@ import type { PageBlobClient } from '@azure/storage-blob';
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Azure } from './clients.ts';
 import { diskCall } from './disk.ts';
-import { ask, askIfFound } from './errors.ts';
+import { ask, askIfFound, statusOf } from './errors.ts';
 import { openPages } from './page-client.ts';
 
 export type DiskAccess = {
-  /** With a signature that is good for a while yet. */
-  pages(): Promise<PageBlobClient>;
-  /** Another signature, once one was refused; calls that name the same refused one share what is granted. */
-  renew(refused: PageBlobClient): Promise<PageBlobClient>;
+  /**
+   * Sends by a signature that is good for a while yet. One that is refused is renewed once, for all who meet it: it
+   * expired meanwhile, or somebody revoked it. What the endpoint says of a new one is final.
+   */
+  use<T>(send: (pages: PageBlobClient) => Promise<T>): Promise<T>;
 };
 
 /** A signature that leaks, or that a killed worker leaves, is good for so long. Longer uploads renew it. */
@@ -24,42 +25,45 @@ const ACCESS_SECONDS = 4 * 60 * 60;
 const RENEW_AT = 0.5;
 
 /** Grants with the first use. */
-export function openAccess(
-  azure: Azure,
-  grant: {
-    name: string;
-    /** "Uploading disk 0 of web01". */
-    doing: string;
-    onThrottled: () => void;
-    signal: AbortSignal;
-    accessSeconds?: number;
-  },
-): DiskAccess {
-  const { accessSeconds = ACCESS_SECONDS, onThrottled } = grant;
+export function openAccess(grant: {
+  /** Gives an address with a signature that is good for `accessSeconds`. */
+  grantFor(accessSeconds: number): Promise<string>;
+  onThrottled: () => void;
+  accessSeconds?: number;
+}): DiskAccess {
+  const { grantFor, accessSeconds = ACCESS_SECONDS, onThrottled } = grant;
   let current: Promise<PageBlobClient> | null = null;
   let renewAtMs = 0;
 
   const grantNow = (): Promise<PageBlobClient> => {
     renewAtMs = performance.now() + accessSeconds * 1000 * RENEW_AT;
-    const granted = grantWrite(azure, { ...grant, accessSeconds }).then((address) =>
-      openPages(address, { onThrottled }),
-    );
+    const granted = grantFor(accessSeconds).then((address) => openPages(address, { onThrottled }));
     current = granted;
     granted.catch(() => {
       if (current === granted) current = null;
     });
     return granted;
   };
+  const currentPages = async (): Promise<PageBlobClient> =>
+    current === null || performance.now() >= renewAtMs ? grantNow() : current;
+  const renew = async (refused: PageBlobClient): Promise<PageBlobClient> => {
+    const now = await (current ?? grantNow());
+    return now === refused ? grantNow() : now;
+  };
   return {
-    pages: async () => (current === null || performance.now() >= renewAtMs ? grantNow() : current),
-    async renew(refused) {
-      const now = await (current ?? grantNow());
-      return now === refused ? grantNow() : now;
+    async use(send) {
+      const pages = await currentPages();
+      try {
+        return await send(pages);
+      } catch (error) {
+        if (statusOf(error) !== 403) throw error;
+        return send(await renew(pages));
+      }
     },
   };
 }
 
-async function grantWrite(
+export async function grantWrite(
   azure: Azure,
   {
     name,

@@ -54,7 +54,8 @@ export async function openUploadGround(
     location: sandbox.location,
     endpoint: sandbox.url,
     diskType: 'Standard_LRS',
-  } as Azure['options']);
+    keepSnapshots: false,
+  });
   azure.polling.updateIntervalInMs = FAST.updateIntervalInMs;
   const ground: UploadGround = {
     fixture,
