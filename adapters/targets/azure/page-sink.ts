@@ -175,8 +175,8 @@ async function endUpload(transfer: Transfer, { blockCount, linearSha256 }: Writt
 
 async function writeFooter({ upload: { request, context, entry }, writer }: Transfer): Promise<void> {
   const virtualBytes = virtualBytesFor(request);
-  const bytes = vhdFooter({ diskBytes: virtualBytes, identity: entry.token });
-  await writer.writePages({ offsetBytes: virtualBytes, bytes }, context.signal);
+  const footer = vhdFooter({ diskBytes: virtualBytes, identity: entry.token });
+  await writer.writePages({ offsetBytes: virtualBytes, pieces: [footer] }, context.signal);
 }
 
 async function listHeld({ upload, access }: Transfer): Promise<HeldBlocks> {

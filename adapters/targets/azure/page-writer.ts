@@ -19,7 +19,7 @@ import type { DiskAccess } from './sas.ts';
 export type PageWriter = {
   writeBlock: BlockSink['writeBlock'];
   /** One request, at any multiple of 512. */
-  writePages(pages: { offsetBytes: number; bytes: Buffer }, signal: AbortSignal): Promise<void>;
+  writePages(pages: { offsetBytes: number; pieces: readonly Buffer[] }, signal: AbortSignal): Promise<void>;
 };
 
 export type PageWriterOptions = {
@@ -48,14 +48,19 @@ export function createPageWriter(options: PageWriterOptions): PageWriter {
   const { access, checksums, limit, describe } = options;
   const signalWith = createSignalJoiner(options.signal);
   const pace = createPace();
+  const joinPieces = createJoiner();
   /** By index; of two that wait for the same place, the second goes by itself. */
   const waiting = new Map<number, Waiting>();
 
-  const writePages: PageWriter['writePages'] = async ({ offsetBytes, bytes }, signal) => {
+  const writePages: PageWriter['writePages'] = async ({ offsetBytes, pieces }, signal) => {
     const call = describe(offsetBytes);
     const joined = signalWith(signal);
     try {
-      await access.use((pages) => sendChecked(pages, { checksums, offsetBytes, bytes, signal: joined }));
+      const { bytes, giveBack } = joinPieces(pieces);
+      await access.use((pages) =>
+        sendChecked(pages, { checksums, offsetBytes, pieces, bytes, signal: joined }),
+      );
+      giveBack();
     } catch (error) {
       throw asPageError(call, error);
     }
@@ -64,8 +69,8 @@ export function createPageWriter(options: PageWriterOptions): PageWriter {
     const run = takeRun(waiting, first);
     try {
       await pace();
-      const bytes = run.length === 1 ? first.bytes : Buffer.concat(run.map((block) => block.bytes));
-      await writePages({ offsetBytes: (run[0] as Waiting).index * BLOCK_BYTES, bytes }, first.signal);
+      const pieces = run.map(({ bytes }) => bytes);
+      await writePages({ offsetBytes: (run[0] as Waiting).index * BLOCK_BYTES, pieces }, first.signal);
       limit.succeeded();
       for (const { settled } of run) settled.resolve();
     } catch (error) {
@@ -137,22 +142,48 @@ async function sendChecked(
   {
     checksums,
     offsetBytes,
+    pieces,
     bytes,
     signal,
-  }: { checksums: PageChecksums; offsetBytes: number; bytes: Buffer; signal: AbortSignal },
+  }: {
+    checksums: PageChecksums;
+    offsetBytes: number;
+    pieces: readonly Buffer[];
+    bytes: Buffer;
+    signal: AbortSignal;
+  },
 ): Promise<void> {
   for (;;) {
     const used = checksums.kind();
     try {
       await pages.uploadPages(bytes, offsetBytes, bytes.length, {
         abortSignal: signal,
-        ...checksums.of(bytes),
+        ...checksums.of(pieces),
       });
       return;
     } catch (error) {
       if (!checksums.stepDown(error, used)) throw error;
     }
   }
+}
+
+type Joined = {
+  bytes: Buffer;
+  /** Only once nobody sends it any more: a request that failed may still be under way. */
+  giveBack(): void;
+};
+
+/** Puts pieces together in buffers that are used again: to fault 4 MiB of new memory in takes longer than to fill it. */
+function createJoiner(): (pieces: readonly Buffer[]) => Joined {
+  const free: Buffer[] = [];
+  return (pieces) => {
+    const [only, ...others] = pieces;
+    if (only !== undefined && others.length === 0) return { bytes: only, giveBack: () => {} };
+    const whole = free.pop() ?? Buffer.allocUnsafeSlow(MAX_BLOCKS_IN_REQUEST * BLOCK_BYTES);
+    let lengthBytes = 0;
+    for (const piece of pieces) lengthBytes += piece.copy(whole, lengthBytes);
+    return { bytes: whole.subarray(0, lengthBytes), giveBack: () => void free.push(whole) };
+  };
 }
 
 /** One request a turn of the event loop: each takes up to 6 ms of it, and many answers may come at once. */
