@@ -6,10 +6,7 @@ import type { LedgerEntry, StepContext } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
 import { DISK_THING, discardDisk } from './disk-removal.ts';
 import { INTERFACE_THING } from './network-interface.ts';
-import { INTERFACE_THING } from './network-interface.ts';
 import { discardSnapshot, SNAPSHOT_THING } from './snapshot.ts';
-import { MACHINE_THING } from './virtual-machine.ts';
-import { discardInterface, discardMachine, discardQuarantine } from './vm-removal.ts';
 import { MACHINE_THING } from './virtual-machine.ts';
 import { discardInterface, discardMachine, discardQuarantine } from './vm-removal.ts';
 
@@ -33,15 +30,6 @@ export async function discardEntry(azure: Azure, entry: LedgerEntry, context: St
       break;
     case QUARANTINE_THING:
       await discardQuarantine(azure, entry, removal);
-      break;
-    case 'quarantine':
-      await discardQuarantine(azure, entry, removal);
-      break;
-    case INTERFACE_THING:
-      await discardInterface(azure, entry, removal);
-      break;
-    case MACHINE_THING:
-      await discardMachine(azure, entry, removal);
       break;
     default:
       // An admission changes a machine and makes nothing.
