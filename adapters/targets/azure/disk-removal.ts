@@ -13,8 +13,6 @@ import { isOfRun, MACHINE_TAG, tagValue } from './names.ts';
 import { checkRun, type Removal } from './removal.ts';
 import { revokeAccess } from './sas.ts';
 
-export { checkRun, type Removal };
-
 export const DISK_THING = 'disk';
 
 /** What an entry `disk:N` made, also where its id was never noted. */

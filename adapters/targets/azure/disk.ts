@@ -12,6 +12,7 @@ import type { Azure } from './clients.ts';
 import { type AzureCall, ask, askIfFound } from './errors.ts';
 import { labelOf, resourceName, TOKEN_TAG, tagsFor, tagValue } from './names.ts';
 import { machineOptions } from './options.ts';
+import { trustedLaunchOf } from './trusted-launch.ts';
 
 export type DiskUpload = {
   azure: Azure;
@@ -99,7 +100,7 @@ function describeDisk({ azure: { options }, request, entry }: DiskUpload): Disk 
     osType: isWindows(machine) ? 'Windows' : 'Linux',
     hyperVGeneration: machine.firmware === 'uefi' ? 'V2' : 'V1',
     supportedCapabilities: { architecture: 'x64' },
-    ...(machine.secureBoot || to.vtpm === true ? { securityProfile: { securityType: 'TrustedLaunch' } } : {}),
+    ...(trustedLaunchOf(machine, to) === null ? {} : { securityProfile: { securityType: 'TrustedLaunch' } }),
   };
   return {
     location: options.location,

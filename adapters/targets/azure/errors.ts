@@ -188,6 +188,11 @@ function classify({ action, resource }: AzureCall, { azureCode, said, status }: 
     return missing('Correct `subscription` of the target, or give the identity of this worker access to it.');
   if (azureCode === 'SkuNotAvailable' || azureCode === 'NotAvailableForSubscription')
     return refused('Choose a size, disk type, zone or location that Azure sells to this subscription.');
+  // Addresses are freed when what held them is removed.
+  if (azureCode === 'PrivateIPAddressIsAllocated' || azureCode === 'PrivateIPAddressInUse')
+    return { ...refused('Free the address, or name another `privateIp`.'), retryable: true };
+  if (azureCode === 'SubnetIsFull')
+    return limited('Free an address of the subnet, or name another `subnet`.');
   if (isQuota(azureCode, said)) return limited('Raise the quota, or let fewer machines move at once.');
   if (THROTTLED.has(azureCode) || status === 429)
     return unavailable('Azure throttles requests; it is tried again later.');

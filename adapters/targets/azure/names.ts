@@ -19,6 +19,8 @@ export type Tags = Record<string, string>;
 const TOKEN_CHARACTERS = 32;
 /** Of disks, snapshots, network interfaces and security groups. https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
 const MAX_NAME_CHARACTERS = 80;
+const MAX_VM_NAME_CHARACTERS = 64;
+const MAX_WINDOWS_NAME_CHARACTERS = 15;
 const MAX_TAG_CHARACTERS = 256;
 
 /**
@@ -32,6 +34,21 @@ export function resourceName(
   const tail = `-${label}-${token}`;
   if (token.length !== TOKEN_CHARACTERS) throw new TypeError(`a token of ${token.length} characters`);
   return `${nameSafe(machine).slice(0, maxCharacters - tail.length)}${tail}`;
+}
+
+/** One for each run: shared by the machines of the run. */
+export function quarantineName(run: string): string {
+  return `landfall-quarantine-${nameSafe(run)}`.slice(0, MAX_NAME_CHARACTERS).replace(/-+$/, '');
+}
+
+/**
+ * What the operator calls the machine: Azure has no other name for it, and it cannot be changed later. A Windows guest's
+ * is held to 15 characters, as Azure does.
+ * https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftcompute
+ */
+export function vmName({ name, isWindows }: { name: string; isWindows: boolean }): string {
+  const maxCharacters = isWindows ? MAX_WINDOWS_NAME_CHARACTERS : MAX_VM_NAME_CHARACTERS;
+  return nameSafe(name).slice(0, maxCharacters).replace(/-+$/, '');
 }
 
 /** A thing's place in a machine, for a name: `disk:0` is `disk-0`. */

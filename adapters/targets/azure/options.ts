@@ -12,9 +12,9 @@ const DISK_TYPES = [
 
 /** https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
 const NETWORK_NAME = String.raw`[A-Za-z0-9](?:[\w.-]{0,78}\w)?`;
-const PROVIDER = String.raw`/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[^/]+/providers`;
+const PROVIDER = '/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[^/]+/providers';
 const SUBNET = new RegExp(
-  `^(?:${PROVIDER}/Microsoft\\.Network/virtualNetworks/${NETWORK_NAME}/subnets/)?${NETWORK_NAME}$|^${NETWORK_NAME}/${NETWORK_NAME}$`,
+  `^(?:${PROVIDER}/Microsoft\\.Network/virtualNetworks/${NETWORK_NAME}/subnets/${NETWORK_NAME}|${NETWORK_NAME}/${NETWORK_NAME})$`,
 );
 const GROUP = new RegExp(`^(?:${PROVIDER}/Microsoft\\.Network/networkSecurityGroups/)?${NETWORK_NAME}$`);
 

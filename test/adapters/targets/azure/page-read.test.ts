@@ -116,5 +116,6 @@ function withSnapshots(compute: ComputeManagementClient): ComputeManagementClien
       compute.disks.grantAccess(GROUP, diskOf(name), wanted, FAST),
     revokeAccess: (_: string, name: string) => compute.disks.revokeAccess(GROUP, diskOf(name), FAST),
   };
-  return { disks: compute.disks, snapshots: played } as unknown as ComputeManagementClient;
+  const { disks, virtualMachines } = compute;
+  return { disks, virtualMachines, snapshots: played } as unknown as ComputeManagementClient;
 }
