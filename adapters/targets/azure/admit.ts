@@ -7,11 +7,11 @@ import type { StepContext, StepOutcome } from '../../../src/domain/ports.ts';
 import { tidyUp } from '../../../src/domain/tidy.ts';
 import type { Azure } from './clients.ts';
 import { type LandingRef, landingOf, landingRef } from './landing.ts';
+import { findMachine } from './machine-lookup.ts';
 import { groupPlace, isSameId } from './network-id.ts';
 import { findInterface, moveInterface } from './network-interface.ts';
 import { machineOptions } from './options.ts';
 import { closeQuarantine } from './quarantine.ts';
-import { findMachine } from './virtual-machine.ts';
 
 const CONFIRM_AFTER_MS = 2_000;
 

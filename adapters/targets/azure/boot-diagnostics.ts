@@ -5,8 +5,8 @@
 import { AnonymousCredential, BlobClient, type StoragePipelineOptions } from '@azure/storage-blob';
 import type { Azure } from './clients.ts';
 import { type AzureCall, askUnless, statusOf } from './errors.ts';
+import { machineCall } from './machine-lookup.ts';
 import { createRequestTimeout, type PipelinePolicy } from './request-timeout.ts';
-import { machineCall } from './virtual-machine.ts';
 
 export type BootDiagnostics = { consoleAddress: string | null; screenAddress: string | null };
 

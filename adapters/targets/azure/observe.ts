@@ -7,7 +7,7 @@ import { findDiagnostics, readBlobTail } from './boot-diagnostics.ts';
 import type { Azure } from './clients.ts';
 import { type AzureCall, askIfFound } from './errors.ts';
 import { landingRef } from './landing.ts';
-import { findMachine, machineCall } from './virtual-machine.ts';
+import { findMachine, machineCall } from './machine-lookup.ts';
 
 const GONE: Observation = { state: 'gone', checks: [], console: '', screenshot: null };
 /** Azure keeps 1 MiB of a console. */

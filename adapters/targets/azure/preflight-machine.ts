@@ -4,13 +4,14 @@ import { failed, look, passed, warned } from '../../../src/domain/finding.ts';
 import { bootDisk, type Machine } from '../../../src/domain/machine.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
+import { findMachine } from './machine-lookup.ts';
 import { RUN_TAG, tagValue } from './names.ts';
 import { type AzureMachineOptions, machineOptions } from './options.ts';
 import { checkNetwork } from './preflight-network.ts';
 import { checkDiskType, checkSize, describeSize } from './preflight-size.ts';
 import type { Skus } from './skus.ts';
 import { trustedLaunchOf } from './trusted-launch.ts';
-import { findMachine, machineName } from './virtual-machine.ts';
+import { machineName } from './virtual-machine.ts';
 
 const TIB = 2 ** 40;
 /** What the master boot record that generation 1 boots by can address. https://learn.microsoft.com/azure/virtual-machines/generation-2 */

@@ -15,7 +15,8 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import { bootDisk, isWindows, type Machine } from '../../../src/domain/machine.ts';
 import type { LedgerEntry, StepContext, StepOutcome } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
-import { type AzureCall, ask, askIfFound } from './errors.ts';
+import { ask, askIfFound } from './errors.ts';
+import { findMachine, machineCall } from './machine-lookup.ts';
 import { TOKEN_TAG, tagsFor, tagValue, vmName } from './names.ts';
 import type { AzureMachineOptions } from './options.ts';
 import { trustedLaunchOf } from './trusted-launch.ts';
@@ -53,30 +54,6 @@ export async function startMachine(azure: Azure, start: MachineStart): Promise<S
   }
   await requestMachine(azure, { start, entry });
   return { kind: 'wait', afterMs: MIN_POLL_MS, note: 'virtual machine requested' };
-}
-
-/** null where there is none. */
-export async function findMachine(
-  azure: Azure,
-  name: string,
-  signal: AbortSignal,
-): Promise<VirtualMachine | null> {
-  const { resourceGroup } = azure.options;
-  const call = machineCall(azure, { doing: 'Looking for a virtual machine', action: 'read', name });
-  return askIfFound(call, () =>
-    azure.compute.virtualMachines.get(resourceGroup, name, { abortSignal: signal }),
-  );
-}
-
-export function machineCall(
-  { options }: Azure,
-  { doing, action, name }: { doing: string; action: string; name: string },
-): AzureCall {
-  return {
-    doing,
-    action: `Microsoft.Compute/virtualMachines/${action}`,
-    resource: `virtual machine ${name} in ${options.resourceGroup}`,
-  };
 }
 
 /** Before anything is made: the wave may be edited between two tries, and the first one's machine must be found. */

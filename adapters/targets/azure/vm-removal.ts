@@ -5,11 +5,11 @@
 import type { LedgerEntry } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
 import { askIfFound } from './errors.ts';
+import { findMachine, machineCall } from './machine-lookup.ts';
 import { TOKEN_TAG, tagValue } from './names.ts';
 import { findInterface, interfaceCall, interfaceName } from './network-interface.ts';
 import { closeQuarantine } from './quarantine.ts';
 import { checkRun, type Removal } from './removal.ts';
-import { findMachine, machineCall } from './virtual-machine.ts';
 
 /** Its disks and its interface stay. Ended without a shutdown of the guest: nobody needs what it still holds in memory. */
 export async function removeMachine(azure: Azure, name: string, { run, signal }: Removal): Promise<void> {
