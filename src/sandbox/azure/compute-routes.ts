@@ -4,6 +4,14 @@ import { beginGetAccess, endGetAccess } from './disk-access.ts';
 import { createDisk, deleteDisk, getDisk, listDisks, updateDisk } from './disks.ts';
 import { COMPUTE, COMPUTE_LOCATION, GROUP, pollOperation, type Route, SUBSCRIPTION } from './route.ts';
 import {
+  beginSnapshotAccess,
+  createSnapshot,
+  deleteSnapshot,
+  endSnapshotAccess,
+  getSnapshot,
+  listSnapshots,
+} from './snapshots.ts';
+import {
   deallocateMachine,
   deleteMachine,
   getInstanceView,
@@ -17,9 +25,11 @@ import {
 } from './virtual-machines.ts';
 
 const DISK = `${GROUP}/${COMPUTE}/disks/{name}`;
+const SNAPSHOT = `${GROUP}/${COMPUTE}/snapshots/{name}`;
 const MACHINE = `${GROUP}/${COMPUTE}/virtualMachines/{name}`;
 
 const disks = (right: string): string => `Microsoft.Compute/disks/${right}`;
+const snapshots = (right: string): string => `Microsoft.Compute/snapshots/${right}`;
 const machines = (right: string): string => `Microsoft.Compute/virtualMachines/${right}`;
 const monitor = ['monitor'];
 
@@ -73,6 +83,50 @@ export const COMPUTE_ROUTES: readonly Route[] = [
     action: 'Disks_List',
     right: disks('read'),
     answer: listDisks,
+  },
+  {
+    method: 'PUT',
+    path: SNAPSHOT,
+    action: 'Snapshots_CreateOrUpdate',
+    right: snapshots('write'),
+    answer: createSnapshot,
+  },
+  {
+    method: 'GET',
+    path: SNAPSHOT,
+    action: 'Snapshots_Get',
+    right: snapshots('read'),
+    answer: getSnapshot,
+  },
+  {
+    method: 'DELETE',
+    path: SNAPSHOT,
+    action: 'Snapshots_Delete',
+    right: snapshots('delete'),
+    answer: deleteSnapshot,
+  },
+  {
+    method: 'POST',
+    path: SNAPSHOT,
+    verb: 'beginGetAccess',
+    action: 'Snapshots_GrantAccess',
+    right: snapshots('beginGetAccess/action'),
+    answer: beginSnapshotAccess,
+  },
+  {
+    method: 'POST',
+    path: SNAPSHOT,
+    verb: 'endGetAccess',
+    action: 'Snapshots_RevokeAccess',
+    right: snapshots('endGetAccess/action'),
+    answer: endSnapshotAccess,
+  },
+  {
+    method: 'GET',
+    path: `${GROUP}/${COMPUTE}/snapshots`,
+    action: 'Snapshots_ListByResourceGroup',
+    right: snapshots('read'),
+    answer: listSnapshots,
   },
   {
     method: 'PUT',

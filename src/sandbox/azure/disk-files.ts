@@ -35,7 +35,7 @@ export async function provideDisk(
 
 /** Makes the folders and removes what a killed sandbox left: half-written files, and files and blobs without a record. */
 export async function sweepFiles({ store, files, pages }: AzureCloud): Promise<void> {
-  const { disks, machines } = store.read();
+  const { disks, machines, snapshots = {} } = store.read();
   const needed = new Set([
     ...Object.values(disks).flatMap(({ uniqueId }) => [files.disk(uniqueId), files.overlay(uniqueId)]),
     ...Object.values(machines).map(({ vmId }) => files.machine(vmId)),
@@ -47,7 +47,10 @@ export async function sweepFiles({ store, files, pages }: AzureCloud): Promise<v
       if (!needed.has(path)) await rm(path, { recursive: true, force: true });
     }
   }
-  const known = new Set(Object.values(disks).map(({ uniqueId }) => uniqueId));
+  const known = new Set([
+    ...Object.values(disks).map(({ uniqueId }) => uniqueId),
+    ...Object.values(snapshots).map(({ blobId }) => blobId),
+  ]);
   for (const name of await pages.names()) {
     if (!known.has(name)) await pages.remove(name);
   }

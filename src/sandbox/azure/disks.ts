@@ -109,7 +109,8 @@ export async function forgetDisk({ store, files, pages }: AzureCloud, disk: Mana
   });
   for (const file of [files.disk(disk.uniqueId), files.overlay(disk.uniqueId)])
     await rm(file, { force: true });
-  if (disk.uploadSizeBytes !== null) await pages.remove(disk.uniqueId);
+  const isShown = Object.values(store.read().snapshots ?? {}).some(({ blobId }) => blobId === disk.uniqueId);
+  if (disk.uploadSizeBytes !== null && !isShown) await pages.remove(disk.uniqueId);
 }
 
 export function requireDisk({ store }: AzureCloud, { parameters, id }: ArmCall): ManagedDisk {
@@ -118,7 +119,7 @@ export function requireDisk({ store }: AzureCloud, { parameters, id }: ArmCall):
   throw resourceNotFound(`Microsoft.Compute/disks/${parameters.name}`, parameters.group ?? '');
 }
 
-export function hasAccess({ accesses }: ManagedDisk, now: number): boolean {
+export function hasAccess({ accesses }: Pick<ManagedDisk, 'accesses'>, now: number): boolean {
   return accesses.some(({ expiresAt }) => expiresAt > now);
 }
 

@@ -13,7 +13,7 @@ import { answerDiagnosticsCall, readDiagnosticsCall } from './boot-diagnostics.t
 import { requireGroup } from './catalogue.ts';
 import type { AzureDesk } from './cloud.ts';
 import { answerIdentityRefusal, type Identity } from './identity.ts';
-import { answerPageCall, findDisk, readPageCall } from './page-blobs.ts';
+import { answerPageCall, findHolder, readPageCall } from './page-blobs.ts';
 import { answerArmRefusal, answerBlobRefusal, refuse } from './refusals.ts';
 import { findRoute, type RoutedCall } from './routes.ts';
 
@@ -154,7 +154,7 @@ async function answerBlobs(options: AzureDispatchOptions, exchange: Exchange): P
       pages: null,
     };
     if (pageCall?.action === 'PutPage' || pageCall?.action === 'ClearPage') {
-      const diskName = findDisk(desk, pageCall.uniqueId)?.name ?? '';
+      const diskName = findHolder(desk, pageCall.uniqueId)?.name ?? '';
       const isClear = pageCall.action === 'ClearPage';
       logged.pages = { diskName, offsetBytes: pageCall.range?.offsetBytes ?? -1, isClear };
     }

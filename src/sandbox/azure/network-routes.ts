@@ -1,5 +1,6 @@
 /** Network interfaces, security groups and networks, and the operations on them. */
 import {
+  checkAddress,
   deleteSecurityGroup,
   getNetwork,
   getSecurityGroup,
@@ -104,6 +105,15 @@ export const NETWORK_ROUTES: readonly Route[] = [
     action: 'VirtualNetworks_Get',
     right: 'Microsoft.Network/virtualNetworks/read',
     answer: getNetwork,
+  },
+  {
+    method: 'GET',
+    path: VNET,
+    verb: 'CheckIPAddressAvailability',
+    action: 'VirtualNetworks_CheckIPAddressAvailability',
+    right: 'Microsoft.Network/virtualNetworks/checkIpAddressAvailability/read',
+    query: ['ipAddress'],
+    answer: checkAddress,
   },
   {
     method: 'GET',

@@ -6,6 +6,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { JsonObject } from '../../domain/json.ts';
 import type { HttpAnswer } from '../http.ts';
+import { isReserved, isWithin, parseAddress, parseBlock } from '../ipv4.ts';
 import { type ArmCall, answerArmJson, parameterOf, readBody, tagsSchema } from './arm-call.ts';
 import { requireLocation } from './catalogue.ts';
 import type { AzureCloud, AzureDesk } from './cloud.ts';
@@ -31,6 +32,24 @@ export function getNetwork({ store }: AzureDesk, call: ArmCall): HttpAnswer {
   const network = findById(store.read().networks, call.id);
   if (network === undefined) throw missing('virtualNetworks', call);
   return answerArmJson(200, describeNetwork(store.read(), network));
+}
+
+/** Without the proposals that Azure makes where it is not. */
+export function checkAddress({ store }: AzureDesk, call: ArmCall): HttpAnswer {
+  const network = findById(store.read().networks, call.id);
+  if (network === undefined) throw missing('virtualNetworks', call);
+  const wanted = call.http.query.get('ipAddress') ?? '';
+  const value = parseAddress(wanted);
+  if (value === null)
+    throw refuse(400, 'InvalidIPAddressFormat', `Value '${wanted}' is not a valid IP address.`);
+  const blocks = network.subnets.map(({ addressPrefix }) => parseBlock(addressPrefix));
+  const home = blocks.find((block) => block !== null && isWithin(block, value)) ?? null;
+  const isTaken = Object.values(store.read().interfaces).some(({ addresses }) =>
+    addresses.some(
+      ({ subnetId, address }) => address === wanted && keyOf(subnetId).startsWith(`${keyOf(network.id)}/`),
+    ),
+  );
+  return answerArmJson(200, { available: home !== null && !isReserved(home, value) && !isTaken });
 }
 
 export function listNetworks({ store }: AzureDesk, call: ArmCall): HttpAnswer {

@@ -9,13 +9,22 @@ import { Refusal } from '../refusal.ts';
 import type { AzureCloud } from './cloud.ts';
 import { authenticationFailed, invalidPageRange, permissionMismatch } from './refusals.ts';
 import { readSas, SAS_PARAMETERS, writeSas } from './shared-access.ts';
-import type { DiskAccess, ManagedDisk } from './state.ts';
+import type { DiskAccess } from './state.ts';
 
 export type PageCall = {
   action: PageAction;
   uniqueId: string;
   /** Of the pages that are written, cleared or read; null where the request names none. */
   range: { offsetBytes: number; lengthBytes: number } | null;
+};
+
+export type Holder = {
+  name: string;
+  accesses: readonly DiskAccess[];
+  /** Names its pages. */
+  blobId: string;
+  /** null: nothing is written here. */
+  uploadSizeBytes: number | null;
 };
 
 type PageAction = keyof typeof NEEDS;
@@ -46,7 +55,11 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 /** Where the disk's bytes are for whoever has this access. */
-export function accessUrl({ account, url }: AzureCloud, { uniqueId }: ManagedDisk, policyId: string): string {
+export function accessUrl(
+  { account, url }: AzureCloud,
+  { uniqueId }: { uniqueId: string },
+  policyId: string,
+): string {
   const path = pathOf(uniqueId);
   return `${url()}${path}?${writeSas({ secret: account.sasSecret, path }, policyId)}`;
 }
@@ -63,8 +76,13 @@ export function readPageCall({ method, rawPath, query, headers }: HttpRequest): 
   return { action, uniqueId, range };
 }
 
-export function findDisk({ store }: AzureCloud, wanted: string): ManagedDisk | undefined {
-  return Object.values(store.read().disks).find(({ uniqueId }) => uniqueId === wanted);
+/** The disk or the snapshot at this address. */
+export function findHolder({ store }: AzureCloud, wanted: string): Holder | undefined {
+  const { disks, snapshots = {} } = store.read();
+  const disk = Object.values(disks).find(({ uniqueId }) => uniqueId === wanted);
+  if (disk !== undefined) return { ...disk, blobId: disk.uniqueId };
+  const snapshot = Object.values(snapshots).find(({ uniqueId }) => uniqueId === wanted);
+  return snapshot === undefined ? undefined : { ...snapshot, uploadSizeBytes: null };
 }
 
 /** Throws a Refusal in Blob Storage's words. */
@@ -73,12 +91,12 @@ export async function answerPageCall(
   call: PageCall,
   http: HttpRequest,
 ): Promise<HttpAnswer> {
-  const disk = requireAccess(cloud, call, http);
+  const holder = requireAccess(cloud, call, http);
   const isWrite = NEEDS[call.action] === 'Write';
-  if (isWrite) checkWrite({ cloud, disk, call, http });
+  if (isWrite) checkWrite({ cloud, holder, call, http });
   const query = Object.fromEntries([...http.query].filter(([name]) => !SAS_PARAMETERS.has(name)));
   const body = isWrite ? await collectBody(http.body, MAX_WRITE_BYTES) : undefined;
-  const answer = await cloud.pages.forward(disk.uniqueId, {
+  const answer = await cloud.pages.forward(holder.blobId, {
     method: http.method,
     query,
     headers: keepHeaders(http.headers),
@@ -121,16 +139,12 @@ function actionOf({
   }
 }
 
-function requireAccess(
-  cloud: AzureCloud,
-  { action, uniqueId }: PageCall,
-  { query }: HttpRequest,
-): ManagedDisk {
+function requireAccess(cloud: AzureCloud, { action, uniqueId }: PageCall, { query }: HttpRequest): Holder {
   const reading = readSas({ secret: cloud.account.sasSecret, path: pathOf(uniqueId) }, query);
   if ('failure' in reading) throw authenticationFailed(reading.failure);
-  const disk = findDisk(cloud, uniqueId);
-  const access = disk?.accesses.find(({ policyId }) => policyId === reading.policyId);
-  if (disk === undefined || access === undefined) throw authenticationFailed('Access was revoked.');
+  const holder = findHolder(cloud, uniqueId);
+  const access = holder?.accesses.find(({ policyId }) => policyId === reading.policyId);
+  if (holder === undefined || access === undefined) throw authenticationFailed('Access was revoked.');
   if (access.expiresAt <= cloud.now()) {
     const end = new Date(access.expiresAt).toUTCString();
     throw authenticationFailed(`Signature not valid in the specified time frame: Expiry [${end}]`);
@@ -138,17 +152,17 @@ function requireAccess(
   const needed = NEEDS[action];
   // Whoever writes may look at what is there already, or no upload could be resumed.
   if (needed === null || (needed === 'Write' && access.level !== 'Write')) throw permissionMismatch();
-  return disk;
+  return holder;
 }
 
 function checkWrite({
   cloud,
-  disk,
+  holder,
   call: { range, action },
   http: { headers },
 }: {
   cloud: AzureCloud;
-  disk: ManagedDisk;
+  holder: Holder;
   call: PageCall;
   http: HttpRequest;
 }): void {
@@ -158,7 +172,7 @@ function checkWrite({
   const { offsetBytes, lengthBytes } = range;
   if (lengthBytes <= 0 || offsetBytes % PAGE_BYTES !== 0 || lengthBytes % PAGE_BYTES !== 0)
     throw invalidPageRange();
-  if (offsetBytes + lengthBytes > (disk.uploadSizeBytes ?? 0)) throw invalidPageRange();
+  if (offsetBytes + lengthBytes > (holder.uploadSizeBytes ?? 0)) throw invalidPageRange();
   if (action === 'ClearPage') {
     if (bodyBytes !== 0) throw refuseHeader(400, 'InvalidHeaderValue', 'Content-Length');
     return;

@@ -10,6 +10,8 @@ export type AzureState = {
   machines: Record<string, VirtualMachine>;
   interfaces: Record<string, NetworkInterface>;
   securityGroups: Record<string, SecurityGroup>;
+  /** Left out by a sandbox that knew none yet. */
+  snapshots?: Record<string, DiskSnapshot>;
   /** By their own id. */
   operations: Record<string, OperationRecord>;
 };
@@ -54,6 +56,17 @@ export type ManagedDisk = Resource & {
 };
 
 export type DiskAccess = { policyId: string; level: 'Read' | 'Write'; expiresAt: number };
+
+export type DiskSnapshot = Resource & {
+  sourceId: string;
+  isIncremental: boolean;
+  uniqueId: string;
+  /** The disk's, whose pages it shows. */
+  blobId: string;
+  diskSizeBytes: number;
+  createdAt: number;
+  accesses: readonly DiskAccess[];
+};
 
 export type PowerState = 'starting' | 'running' | 'stopping' | 'stopped' | 'deallocating' | 'deallocated';
 
