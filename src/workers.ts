@@ -15,7 +15,7 @@ import { within } from './state/within.ts';
 
 export type PoolSize = { stage: Stage; concurrency: number };
 
-/** One process on two cores: only upload works hard, and its memory is that of one disk × concurrency; the others wait. */
+/** One process on two cores: only upload works hard, and what it holds of a disk × concurrency is its memory; the others wait. */
 export const DEFAULT_POOLS: readonly PoolSize[] = [
   { stage: 'export', concurrency: 8 },
   { stage: 'convert', concurrency: 4 },

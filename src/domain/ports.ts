@@ -267,6 +267,12 @@ export type BlockSink = {
     signal: AbortSignal,
   ): Promise<void>;
   offeredAtOnce: number;
+  /**
+   * Did the target hold all of this block when the sink was opened? Left out where the target tells nobody. A block that
+   * Landfall knows and the target does not hold is sent again; one that the target holds and Landfall does not know, too,
+   * since nobody knows what is in it.
+   */
+  isHeld?(index: number): boolean;
   /** `linearSha256`: SHA-256 over the digests of the blocks that were written, in the order of their indexes. */
   finish(written: { blockCount: number; linearSha256: Uint8Array }): Promise<Artifact>;
 };

@@ -1,7 +1,11 @@
-/** The thread that png.ts starts: turns one JPEG into a PNG, answers, and ends. It never throws. */
+/** The thread that png.ts starts: turns one picture into a PNG, answers, and ends. It never throws. */
 import { parentPort, workerData } from 'node:worker_threads';
 import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
+import { decodeBmp, type Picture } from './bmp.ts';
+
+export type PngTask = { format: PictureFormat; bytes: Uint8Array };
+export type PictureFormat = 'jpeg' | 'bmp';
 
 export type PngAnswer = { kind: 'png'; png: Uint8Array } | { kind: 'unreadable'; problem: string };
 
@@ -9,25 +13,30 @@ export type PngAnswer = { kind: 'png'; png: Uint8Array } | { kind: 'unreadable';
 const MAX_MEGAPIXELS = 8;
 const MAX_DECODER_MB = 128;
 
-parentPort?.postMessage(answer(workerData as Uint8Array));
+parentPort?.postMessage(answer(workerData as PngTask));
 
-function answer(bytes: Uint8Array): PngAnswer {
+function answer(task: PngTask): PngAnswer {
   try {
-    return { kind: 'png', png: encode(decode(bytes)) };
+    return { kind: 'png', png: encode(decode(task)) };
   } catch (error) {
     return { kind: 'unreadable', problem: error instanceof Error ? error.message : String(error) };
   }
 }
 
-type Picture = { width: number; height: number; data: Uint8Array };
-
-function decode(bytes: Uint8Array): Picture {
-  return jpeg.decode(bytes, {
-    useTArray: true,
-    formatAsRGBA: true,
-    maxResolutionInMP: MAX_MEGAPIXELS,
-    maxMemoryUsageInMB: MAX_DECODER_MB,
-  });
+function decode({ format, bytes }: PngTask): Picture {
+  switch (format) {
+    case 'jpeg':
+      return jpeg.decode(bytes, {
+        useTArray: true,
+        formatAsRGBA: true,
+        maxResolutionInMP: MAX_MEGAPIXELS,
+        maxMemoryUsageInMB: MAX_DECODER_MB,
+      });
+    case 'bmp':
+      return decodeBmp(bytes, { maxPixels: MAX_MEGAPIXELS * 1_000_000 });
+    default:
+      return format satisfies never;
+  }
 }
 
 function encode({ width, height, data }: Picture): Uint8Array {

@@ -1,5 +1,5 @@
 /**
- * Screenshots come from clouds as JPEG; evidence keeps PNG. At 1024 × 768 that takes 76 to 140 ms of computing, longer
+ * Screenshots come from clouds as JPEG or as bitmaps; evidence keeps PNG. At 1024 × 768 that takes 76 to 140 ms of computing, longer
  * than the event loop may stand still, so a thread does it: one per picture, which ends with its job.
  */
 import { once } from 'node:events';
@@ -7,10 +7,10 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { LandfallError } from '../domain/errors.ts';
-import type { PngAnswer } from './png-worker.ts';
+import type { PictureFormat, PngAnswer, PngTask } from './png-worker.ts';
 
-/** What the largest picture that the thread takes, 8 MP, needs at the best quality; consoles have 0.1 MiB. */
-const MAX_JPEG_BYTES = 8 * 2 ** 20;
+/** What the largest picture that the thread takes, 8 MP, needs: at the best quality (consoles have 0.1 MiB), and plain. */
+const MAX_BYTES: Record<PictureFormat, number> = { jpeg: 8 * 2 ** 20, bmp: 32 * 2 ** 20 };
 /** The decoder's own limit is 128 MB; beyond this the thread is ended, and the process lives. */
 const MAX_THREAD_HEAP_MB = 256;
 /** 8 MP take 2.5 s; the rest is for a busy host. */
@@ -27,17 +27,28 @@ let lastTurn: Promise<unknown> = Promise.resolve();
  * does not keep the process alive. Throws `evidence-unavailable` on bytes that are no JPEG, or more than 8 MiB.
  */
 export function jpegToPng(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-  const turn = lastTurn.then(() => convert(bytes, signal));
+  return takeTurn({ format: 'jpeg', bytes }, signal);
+}
+
+/** The same for an uncompressed bitmap of at most 32 MiB. */
+export function bmpToPng(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  return takeTurn({ format: 'bmp', bytes }, signal);
+}
+
+function takeTurn(task: PngTask, signal: AbortSignal): Promise<Uint8Array> {
+  const turn = lastTurn.then(() => convert(task, signal));
   lastTurn = turn.catch(() => {});
   return turn;
 }
 
-async function convert(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+async function convert(task: PngTask, signal: AbortSignal): Promise<Uint8Array> {
   signal.throwIfAborted();
-  if (bytes.length > MAX_JPEG_BYTES)
-    throw unavailable(bytes, `it is larger than the ${MAX_JPEG_BYTES} bytes that are taken`);
+  const { format, bytes } = task;
+  const maxBytes = MAX_BYTES[format];
+  if (bytes.length > maxBytes)
+    throw unavailable(bytes, `it is larger than the ${maxBytes} bytes that are taken`);
   const deadline = AbortSignal.timeout(DEADLINE_MS);
-  const answer = await askThread(bytes, AbortSignal.any([signal, deadline])).catch((cause: unknown) => {
+  const answer = await askThread(task, AbortSignal.any([signal, deadline])).catch((cause: unknown) => {
     signal.throwIfAborted();
     const said = cause instanceof Error ? cause.message : String(cause);
     const reason = deadline.aborted ? `it took longer than ${DEADLINE_MS / 1000} s` : said;
@@ -47,17 +58,17 @@ async function convert(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Arr
     case 'png':
       return answer.png;
     case 'unreadable':
-      throw unavailable(bytes, `it is no JPEG that can be read (${answer.problem})`);
+      throw unavailable(bytes, `it is no ${format.toUpperCase()} that can be read (${answer.problem})`);
     default:
       return answer satisfies never;
   }
 }
 
-async function askThread(bytes: Uint8Array, signal: AbortSignal): Promise<PngAnswer> {
+async function askThread({ format, bytes }: PngTask, signal: AbortSignal): Promise<PngAnswer> {
   // A copy, since small buffers share their memory, and what is handed over is taken from its owner.
   const own = new Uint8Array(bytes);
   const worker = new Worker(WORKER, {
-    workerData: own,
+    workerData: { format, bytes: own } satisfies PngTask,
     transferList: [own.buffer],
     execArgv: THREAD_FLAGS,
     resourceLimits: { maxOldGenerationSizeMb: MAX_THREAD_HEAP_MB },

@@ -1,6 +1,6 @@
 /** Who sent a request, or why it is refused, in the words of the service that was asked. */
 import type { Account } from './account.ts';
-import type { FaultedService } from './faults.ts';
+import type { AwsService } from './faults.ts';
 import type { HttpRequest } from './http.ts';
 import { Refusal } from './refusal.ts';
 import { isSignedWith, parseTime, type Signature } from './sigv4.ts';
@@ -32,7 +32,7 @@ export function authenticate({
   request: HttpRequest;
   signature: Signature;
   payloadHash: string;
-  service: FaultedService;
+  service: AwsService;
   account: Account;
   now: number;
 }): void {
@@ -55,7 +55,7 @@ export function authenticate({
   }
 }
 
-export function refuseAccess(service: FaultedService, failure: AccessFailure): Refusal {
+export function refuseAccess(service: AwsService, failure: AccessFailure): Refusal {
   switch (service) {
     case 's3':
       return refuseByS3(failure);
@@ -77,7 +77,7 @@ function checkTime({
   now,
 }: {
   signature: Signature;
-  service: FaultedService;
+  service: AwsService;
   now: number;
 }): AccessFailure | null {
   const { time, expiresSeconds } = signature;

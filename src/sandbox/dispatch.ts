@@ -10,7 +10,8 @@ import type { ChunkSigning } from './aws-chunked.ts';
 import { type EbsBody, readEbsBody } from './ebs/block-body.ts';
 import { answerEbsRefusal } from './ebs/refusals.ts';
 import type { Ebs } from './ebs/service.ts';
-import type { Fault, FaultedService, Faults } from './faults.ts';
+import type { AwsService, Faults } from './faults.ts';
+import type { Dispatch, Exchange } from './front.ts';
 import { collectBody, type HttpAnswer, type HttpRequest } from './http.ts';
 import { type QueryContext, type QueryResponse, type QueryService, writeRefusal } from './query-protocol.ts';
 import { Refusal } from './refusal.ts';
@@ -31,19 +32,6 @@ export type DispatchOptions = {
   /** Milliseconds since the epoch. */
   now: () => number;
 };
-
-/** What the connection must know of a request under way. */
-export type Exchange = {
-  http: HttpRequest;
-  /** Whose words an error must be in; set once it is known who is asked. */
-  service: FaultedService | null;
-  /** Set once it is known what is asked. */
-  fault: Fault | null;
-  /** Resets the connection. */
-  drop(): void;
-};
-
-export type Dispatch = (exchange: Exchange) => Promise<HttpAnswer>;
 
 const MAX_FORM_BYTES = 1024 * 1024;
 const UNSIGNED = 'UNSIGNED-PAYLOAD';
@@ -68,7 +56,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
 }
 
 /** An unsigned form is taken for a query service's, anything else for S3's. */
-function guessService({ headers }: HttpRequest): FaultedService {
+function guessService({ headers }: HttpRequest): AwsService {
   return headers['content-type']?.startsWith(FORM) === true ? 'sts' : 's3';
 }
 
@@ -231,7 +219,7 @@ async function meetFault({
   });
 }
 
-function requireSignature(service: FaultedService, http: HttpRequest): Signature {
+function requireSignature(service: AwsService, http: HttpRequest): Signature {
   const reading = readSignature(http);
   switch (reading.kind) {
     case 'signed':

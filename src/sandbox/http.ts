@@ -1,6 +1,7 @@
 /** A request and its answer as the services see them: no service touches a socket. */
 import { open } from 'node:fs/promises';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { dropConnection, type Fault } from './faults.ts';
 import { Refusal } from './refusal.ts';
@@ -30,6 +31,8 @@ export type AnswerBody =
   | { kind: 'omitted'; lengthBytes: number }
   | { kind: 'text'; text: string }
   | { kind: 'bytes'; bytes: Uint8Array }
+  /** Its length is in the headers where it is known. */
+  | { kind: 'stream'; stream: Readable }
   | { kind: 'file'; path: string; offsetBytes: number; lengthBytes: number };
 
 export const EMPTY: AnswerBody = { kind: 'empty' };
@@ -95,6 +98,9 @@ export async function writeAnswer({
     case 'bytes':
       response.setHeader('Content-Length', body.bytes.length);
       response.end(body.bytes);
+      return;
+    case 'stream':
+      await pipeline(body.stream, response, { signal });
       return;
     case 'file':
       await sendFile({ response, body, signal });

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
 import { describe, expect, it } from 'vitest';
-import { jpegToPng } from '../../src/images/png.ts';
+import { bmpToPng, jpegToPng } from '../../src/images/png.ts';
 
 const run = promisify(execFile);
 const live = new AbortController().signal;
@@ -17,6 +17,40 @@ function picture(width: number, height: number): Buffer {
   }
   return jpeg.encode({ width, height, data }, 95).data;
 }
+
+describe('bmpToPng', () => {
+  it.each([
+    ['24 bits, from below', { bits: 24, isTopDown: false }],
+    ['24 bits, from above', { bits: 24, isTopDown: true }],
+    ['32 bits, from below', { bits: 32, isTopDown: false }],
+  ])('keeps a picture of %s', async (_name, shape) => {
+    // An odd width: rows of 24 bits are filled up.
+    const png = PNG.sync.read(Buffer.from(await bmpToPng(bitmap(5, 3, shape), live)));
+    expect([png.width, png.height]).toEqual([5, 3]);
+    const at = (x: number, y: number) => [...png.data.subarray((y * 5 + x) * 4, (y * 5 + x) * 4 + 4)];
+    expect([at(0, 0), at(4, 0), at(0, 2), at(4, 2)]).toEqual([
+      [0, 0, 7, 255],
+      [4, 0, 7, 255],
+      [0, 2, 7, 255],
+      [4, 2, 7, 255],
+    ]);
+  });
+
+  it.each([
+    ['nothing', Buffer.alloc(0)],
+    ['text', Buffer.from('no picture at all, and longer than a header of one would be')],
+    ['half a picture', bitmap(64, 48).subarray(0, 3000)],
+    ['a picture of 60,000 pixels squared', bitmap(4, 4, { saidWidth: 60_000, saidHeight: 60_000 })],
+    ['a picture without height', bitmap(4, 4, { saidHeight: 0 })],
+    ['a palette', bitmap(4, 4, { saidBits: 8 })],
+    ['more bytes than any console has', Buffer.alloc(32 * 2 ** 20 + 1)],
+  ])('refuses %s', async (_name, bytes) => {
+    await expect(bmpToPng(bytes, live)).rejects.toMatchObject({
+      code: 'evidence-unavailable',
+      message: expect.stringContaining(`${bytes.length} bytes`),
+    });
+  });
+});
 
 describe('jpegToPng', () => {
   it('keeps the picture', async () => {
@@ -111,4 +145,37 @@ function hugePicture(): Buffer {
   bytes.writeUInt16BE(60_000, frame + 5);
   bytes.writeUInt16BE(60_000, frame + 7);
   return bytes;
+}
+
+/** A pixel's red is its column, its green its row. */
+function bitmap(
+  width: number,
+  height: number,
+  {
+    bits = 24,
+    isTopDown = false,
+    saidWidth = width,
+    saidHeight = isTopDown ? -height : height,
+    saidBits = bits,
+  }: {
+    bits?: number;
+    isTopDown?: boolean;
+    saidWidth?: number;
+    saidHeight?: number;
+    saidBits?: number;
+  } = {},
+): Buffer {
+  const rowBytes = Math.ceil((width * bits) / 32) * 4;
+  const bmp = Buffer.alloc(54 + rowBytes * height);
+  bmp.write('BM', 'latin1');
+  bmp.writeUInt32LE(54, 10);
+  bmp.writeUInt32LE(40, 14);
+  bmp.writeInt32LE(saidWidth, 18);
+  bmp.writeInt32LE(saidHeight, 22);
+  bmp.writeUInt16LE(1, 26);
+  bmp.writeUInt16LE(saidBits, 28);
+  for (let y = 0; y < height; y += 1)
+    for (let x = 0; x < width; x += 1)
+      bmp.set([7, y, x], 54 + (isTopDown ? y : height - 1 - y) * rowBytes + x * (bits / 8));
+  return bmp;
 }

@@ -4,13 +4,13 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
 import type { Landing } from '../../../src/domain/landing.ts';
 import type { StepContext, StepOutcome } from '../../../src/domain/ports.ts';
+import { tidyUp } from '../../../src/domain/tidy.ts';
 import type { Aws } from './clients.ts';
 import { ask } from './errors.ts';
 import { describeInstance } from './instance-lookup.ts';
 import { landingOf, landingRef } from './landing.ts';
 import { machineOptions } from './options.ts';
 import { closeQuarantine } from './quarantine.ts';
-import { tidyUp } from './tidy.ts';
 
 /** AWS's reads lag behind its writes by seconds. */
 const CONFIRM_AFTER_MS = 2_000;

@@ -5,6 +5,7 @@
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Landing } from '../../../src/domain/landing.ts';
 import type { ImportRequest, StepContext, StepOutcome } from '../../../src/domain/ports.ts';
+import { tidyUp } from '../../../src/domain/tidy.ts';
 import type { Aws } from './clients.ts';
 import { registerImage } from './image.ts';
 import { importImage } from './import-image.ts';
@@ -14,7 +15,6 @@ import { landingOf } from './landing.ts';
 import { deleteObject, objectRef } from './object.ts';
 import { machineOptions, viaOf } from './options.ts';
 import { openQuarantine } from './quarantine.ts';
-import { tidyUp } from './tidy.ts';
 
 type ImportedImage = { imageId: string; snapshots: Snapshots };
 

@@ -3,10 +3,9 @@
  * with 2, 4 or 8 GiB a cpu. All are Nitro types that boot by BIOS and by UEFI.
  * https://docs.aws.amazon.com/ec2/latest/instancetypes/
  */
+import { leastSize, type MachineSize } from '../../../src/domain/machine-size.ts';
 
-type InstanceType = { name: string; cpus: number; memoryGiB: number };
-
-const BURSTABLE: readonly InstanceType[] = [
+const BURSTABLE: readonly MachineSize[] = [
   { name: 't3.nano', cpus: 2, memoryGiB: 0.5 },
   { name: 't3.micro', cpus: 2, memoryGiB: 1 },
   { name: 't3.small', cpus: 2, memoryGiB: 2 },
@@ -31,11 +30,7 @@ const SIZES = [
   { size: '32xlarge', cpus: 128 },
 ] as const;
 
-const GIB = 2 ** 30;
-/** List prices of 2026: a cpu costs about ten times a GiB; a burstable cpu about half of it. */
-const CPU_COST = 10;
-
-const SIZED: readonly InstanceType[] = FAMILIES.flatMap(({ family, memoryPerCpuGiB }) =>
+const SIZED: readonly MachineSize[] = FAMILIES.flatMap(({ family, memoryPerCpuGiB }) =>
   SIZES.map(({ size, cpus }) => ({
     name: `${family}.${size}`,
     cpus,
@@ -44,14 +39,6 @@ const SIZED: readonly InstanceType[] = FAMILIES.flatMap(({ family, memoryPerCpuG
 );
 
 /** null where no type of these families is large enough: then the wave must name one. */
-export function instanceTypeFor({ cpus, memoryBytes }: { cpus: number; memoryBytes: number }): string | null {
-  const fits = (type: InstanceType): boolean => type.cpus >= cpus && type.memoryGiB * GIB >= memoryBytes;
-  const burstable = BURSTABLE.find(fits);
-  if (burstable !== undefined) return burstable.name;
-  const fitting = SIZED.filter(fits).sort((a, b) => costOf(a) - costOf(b));
-  return fitting[0]?.name ?? null;
-}
-
-function costOf({ cpus, memoryGiB }: InstanceType): number {
-  return cpus * CPU_COST + memoryGiB;
+export function instanceTypeFor(machine: { cpus: number; memoryBytes: number }): string | null {
+  return leastSize(machine, { burstable: BURSTABLE, general: SIZED })?.name ?? null;
 }

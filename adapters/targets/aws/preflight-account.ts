@@ -9,10 +9,11 @@ import { type EvaluationResult, GetRoleCommand, SimulatePrincipalPolicyCommand }
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { GetCallerIdentityCommand, type GetCallerIdentityResponse } from '@aws-sdk/client-sts';
 import { LandfallError } from '../../../src/domain/errors.ts';
+import { failed, findingOf, look, lookIfAllowed, passed, warned } from '../../../src/domain/finding.ts';
 import type { Finding } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { asAwsError, ask, askUnless, awsCodeOf } from './errors.ts';
-import { failed, findingOf, look, lookIfAllowed, looking, passed, warned } from './finding.ts';
+import { looking } from './finding.ts';
 import { abortMultipart, createMultipart } from './multipart.ts';
 import type { Via } from './options.ts';
 

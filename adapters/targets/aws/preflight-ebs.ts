@@ -1,10 +1,11 @@
 /** What can be known of writing blocks into snapshots (ebs-direct) before one is sent. */
 import { paginateDescribeSnapshots } from '@aws-sdk/client-ec2';
+import { failed, look, lookIfAllowed, passed, warned } from '../../../src/domain/finding.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { snapshotArn } from './ebs-snapshot.ts';
 import { ask, awsCodeOf } from './errors.ts';
-import { failed, look, lookIfAllowed, looking, passed, warned } from './finding.ts';
+import { looking } from './finding.ts';
 import { callerIdentity, type SimulatedRights, simulateRights } from './preflight-account.ts';
 
 /** https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html */

@@ -1,11 +1,11 @@
 /** What can be known of one machine's landing before a byte moves, beyond the limits that `capabilities` declares. */
 import type { InstanceTypeInfo, Subnet } from '@aws-sdk/client-ec2';
+import { failed, look, lookIfAllowed, passed, warned } from '../../../src/domain/finding.ts';
+import { placeOfAddress } from '../../../src/domain/ip-range.ts';
 import { isWindows, type Machine } from '../../../src/domain/machine.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
-import { failed, look, lookIfAllowed, passed, warned } from './finding.ts';
 import { instanceTypeFor } from './instance-type.ts';
-import { placeOfAddress } from './ip-range.ts';
 import { type AwsMachineOptions, machineOptions } from './options.ts';
 import {
   findAddressHolder,

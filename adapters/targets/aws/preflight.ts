@@ -1,7 +1,8 @@
 /** Everything that can be known before a byte moves, asked of AWS itself. */
+
+import { failed, warned } from '../../../src/domain/finding.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
-import { failed, warned } from './finding.ts';
 import { machineOptions, type Via, viaOf } from './options.ts';
 import { checkBucket, checkIdentity, checkRights, checkRole } from './preflight-account.ts';
 import { checkBlocks } from './preflight-ebs.ts';

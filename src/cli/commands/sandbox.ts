@@ -1,10 +1,22 @@
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { Config } from '../../config.ts';
+import { LandfallError } from '../../domain/errors.ts';
 import { createLog } from '../../log.ts';
 import type { CommandContext } from '../command-context.ts';
 
-type SandboxOptions = { port: number; folder?: string; seed?: boolean; json?: boolean };
+type SandboxOptions = {
+  azure?: boolean;
+  port?: number;
+  folder?: string;
+  seed?: boolean;
+  json?: boolean;
+};
+
+const AWS_PORT = 4566;
+/** The identity endpoint takes the next one. */
+const AZURE_PORT = 4567;
 
 export function addSandbox(program: Command, context: CommandContext): void {
   program
@@ -12,21 +24,27 @@ export function addSandbox(program: Command, context: CommandContext): void {
     .description(
       'serve a look-alike AWS (S3, EC2, EBS direct, STS, IAM) on localhost that imports and boots for real',
     )
-    .option('--port <port>', 'TCP port; 0 takes a free one', port, 4566)
-    .option('--folder <folder>', 'where its state lives (default LANDFALL_HOME/sandbox)')
+    .option(
+      '--azure',
+      'serve a look-alike Azure instead (Resource Manager, managed disks, virtual machines) over TLS',
+    )
+    .option('--port <port>', `TCP port (default ${AWS_PORT}, Azure ${AZURE_PORT}); 0 takes a free one`, port)
+    .option('--folder <folder>', 'where its state lives (default LANDFALL_HOME/sandbox, or sandbox-azure)')
     .option('--no-seed', 'start without the demo bucket and the vmimport role')
     .option('--json', 'print where it listens as one JSON line')
-    .action((options: SandboxOptions) => serve(context, options));
+    .action((options: SandboxOptions) =>
+      options.azure === true ? serveAzure(context, options) : serveAws(context, options),
+    );
 }
 
-async function serve(context: CommandContext, options: SandboxOptions): Promise<void> {
+async function serveAws(context: CommandContext, options: SandboxOptions): Promise<void> {
   const { interrupted, terminal } = context;
   const config = context.config();
   const log = createLog(config.logLevel, terminal.isInteractive);
   const { seedDemo } = await import('../../sandbox/seed.ts');
   const { startSandbox } = await import('../../sandbox/server.ts');
-  const folder = options.folder === undefined ? join(config.home, 'sandbox') : resolve(options.folder);
-  await using sandbox = await startSandbox({ folder, port: options.port, log });
+  const folder = folderOf(options, config, 'sandbox');
+  await using sandbox = await startSandbox({ folder, port: options.port ?? AWS_PORT, log });
   if (options.seed !== false) await seedDemo(sandbox);
   if (options.json === true) {
     terminal.json({ url: sandbox.url, environment: sandbox.environment });
@@ -37,6 +55,33 @@ async function serve(context: CommandContext, options: SandboxOptions): Promise<
     }
   }
   if (!interrupted.aborted) await once(interrupted, 'abort');
+}
+
+async function serveAzure(context: CommandContext, options: SandboxOptions): Promise<void> {
+  const { interrupted, terminal } = context;
+  if (options.seed === false) {
+    throw new LandfallError({
+      code: 'usage',
+      message: '`landfall sandbox --azure` does not take --no-seed: it is of the look-alike AWS.',
+    });
+  }
+  const config = context.config();
+  const log = createLog(config.logLevel, terminal.isInteractive);
+  const { startAzureSandbox } = await import('../../sandbox/azure/server.ts');
+  const folder = folderOf(options, config, 'sandbox-azure');
+  await using sandbox = await startAzureSandbox({ folder, port: options.port ?? AZURE_PORT, log });
+  const { url, environment } = sandbox;
+  if (options.json === true) {
+    terminal.json({ url, environment });
+  } else {
+    terminal.out(`The sandbox's Azure listens at ${url} (state in ${folder}). In another shell:`);
+    for (const [name, value] of Object.entries(environment)) terminal.out(`  export ${name}=${value}`);
+  }
+  if (!interrupted.aborted) await once(interrupted, 'abort');
+}
+
+function folderOf({ folder }: SandboxOptions, { home }: Config, name: string): string {
+  return folder === undefined ? join(home, name) : resolve(folder);
 }
 
 function port(text: string): number {

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import type { JsonObject } from '../../domain/json.ts';
 import type { LogLevel } from '../../domain/ports.ts';
+import type { Health } from '../health.ts';
 import type { ObjectReader, RoleReader } from '../neighbours.ts';
 import type { Store } from '../store.ts';
-import type { Health } from './health.ts';
 import type { Ec2State } from './state.ts';
 
 export type Log = (level: LogLevel, message: string, fields?: JsonObject) => void;

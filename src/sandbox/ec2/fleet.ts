@@ -10,11 +10,11 @@ import type { Acceleration } from '../../boot/acceleration.ts';
 import { readConsoleLog } from '../../boot/console-log.ts';
 import { decodeConsole } from '../../boot/console-text.ts';
 import type { Guest } from '../../boot/guest.ts';
+import { type Health, judgeHealth } from '../health.ts';
+import { createSlots, type Slots } from '../slots.ts';
 import type { Ec2Cloud, Fleet } from './cloud.ts';
 import { bootInstance } from './guest-boot.ts';
-import { type Health, judgeHealth } from './health.ts';
 import { recordExit, recordFailedBoot, settleInstance } from './instance-records.ts';
-import { createSlots, type Slots } from './slots.ts';
 import type { Ec2State, InstanceState, Volume } from './state.ts';
 import { removeVolumeFile } from './volumes.ts';
 

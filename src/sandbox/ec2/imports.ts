@@ -2,11 +2,12 @@
  * Works on import tasks in the background: each checks its uploaded files, converts them into snapshots and, for
  * ImportImage, registers an image. What is active when the sandbox ends goes on when it starts again.
  */
+
+import { createSlots } from '../slots.ts';
 import type { Ec2Cloud, Imports, TaskProgress } from './cloud.ts';
 import { importDisk } from './disk-import.ts';
 import { finishImage } from './image-finish.ts';
 import { ImportFailure } from './import-failure.ts';
-import { createSlots } from './slots.ts';
 import { collectSnapshotFile } from './snapshots.ts';
 import type { Ec2State, ImportTask } from './state.ts';
 

@@ -1,5 +1,5 @@
 /** Which address and which groups an instance gets. Pure. */
-import { formatAddress, isReserved, isWithin, parseAddress, parseBlock } from './ipv4.ts';
+import { formatAddress, isReserved, isWithin, parseAddress, parseBlock } from '../ipv4.ts';
 import { refuse, requireMember } from './refusals.ts';
 import { type Ec2State, isLive, type Subnet } from './state.ts';
 

@@ -1,9 +1,10 @@
 /** What can be seen of an instance from outside: status checks, console, screen. */
+
+import type { Health } from '../health.ts';
 import { booleanParameter, textParameter } from '../query-form.ts';
 import { defineEc2Action, type QueryActions } from '../query-protocol.ts';
 import type { XmlObject } from '../xml.ts';
 import type { Ec2Desk } from './cloud.ts';
-import type { Health } from './health.ts';
 import { findOne, findVisible } from './instance-lookup.ts';
 import { describeState } from './instance-xml.ts';
 import { cutPage, filterMembers, filterParameters, idsParameter, pageParameters } from './query.ts';

@@ -1,11 +1,12 @@
 /** The network around the instances: VPCs, subnets, interfaces; regions and zones. */
+
+import { parseBlock, RESERVED_ADDRESSES } from '../ipv4.ts';
 import { booleanParameter, textParameter } from '../query-form.ts';
 import { defineEc2Action, type QueryActions } from '../query-protocol.ts';
 import type { XmlObject } from '../xml.ts';
 import type { Ec2Desk } from './cloud.ts';
 import { usedAddresses } from './instance-network.ts';
 import { describeGroupNames } from './instance-xml.ts';
-import { parseBlock, RESERVED_ADDRESSES } from './ipv4.ts';
 import { ZONE_LETTERS, zoneIdOf } from './network-seed.ts';
 import { cutPage, filterMembers, filterParameters, idsParameter, pageParameters } from './query.ts';
 import { notFound, refuse, requireMember } from './refusals.ts';

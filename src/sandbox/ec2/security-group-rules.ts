@@ -1,7 +1,8 @@
 /** Rules of security groups: as requests give them, as AWS keeps them, as answers show them. Pure. */
+
+import { parseBlock } from '../ipv4.ts';
 import { integerParameter, listParameter, structParameter, textParameter } from '../query-form.ts';
 import type { XmlObject } from '../xml.ts';
-import { parseBlock } from './ipv4.ts';
 import { missing, newHex, refuse } from './refusals.ts';
 import type { SecurityGroupRule } from './state.ts';
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openWindow } from '../../../src/sandbox/ec2/file-window.ts';
-import { judgeHealth } from '../../../src/sandbox/ec2/health.ts';
 import { checkVhd } from '../../../src/sandbox/ec2/vhd-check.ts';
 import { checkVmdk } from '../../../src/sandbox/ec2/vmdk-check.ts';
+import { judgeHealth } from '../../../src/sandbox/health.ts';
 
 const SECTOR = 512;
 let folder: string;

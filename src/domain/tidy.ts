@@ -1,6 +1,6 @@
 /** Tidying up after a step that has reached its goal. */
-import { LandfallError } from '../../../src/domain/errors.ts';
-import type { StepContext } from '../../../src/domain/ports.ts';
+import { LandfallError } from './errors.ts';
+import type { StepContext } from './ports.ts';
 
 /** A machine that runs has not failed because something stays behind: it is logged, and still in the ledger. */
 export async function tidyUp(context: StepContext, remove: () => Promise<void>): Promise<void> {

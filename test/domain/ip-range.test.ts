@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { placeOfAddress } from '../../../../adapters/targets/aws/ip-range.ts';
+import { placeOfAddress } from '../../src/domain/ip-range.ts';
 
 test.each([
   ['10.0.1.4', 'usable'],

@@ -26,7 +26,7 @@ export function isWithin(block: Block, address: number): boolean {
   return address >= block.first && address < block.first + block.size;
 }
 
-/** AWS keeps the first four addresses of a subnet and its last. */
+/** Both clouds keep the first four addresses of a subnet and its last. */
 export function isReserved(block: Block, address: number): boolean {
   return address < block.first + 4 || address === block.first + block.size - 1;
 }

@@ -1,0 +1,90 @@
+/** What can be known of one machine's landing before a byte moves, beyond the limits that `capabilities` declares. */
+import { formatBytes } from '../../../src/domain/byte-size.ts';
+import { failed, look, passed, warned } from '../../../src/domain/finding.ts';
+import { bootDisk, type Machine } from '../../../src/domain/machine.ts';
+import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
+import type { Azure } from './clients.ts';
+import { findMachine } from './machine-lookup.ts';
+import { RUN_TAG, tagValue } from './names.ts';
+import { type AzureMachineOptions, machineOptions } from './options.ts';
+import { checkNetwork } from './preflight-network.ts';
+import { checkDiskType, checkSize, describeSize } from './preflight-size.ts';
+import type { Skus } from './skus.ts';
+import { trustedLaunchOf } from './trusted-launch.ts';
+import { machineName } from './virtual-machine.ts';
+
+const TIB = 2 ** 40;
+/** What the master boot record that generation 1 boots by can address. https://learn.microsoft.com/azure/virtual-machines/generation-2 */
+const MAX_V1_BOOT_DISK_BYTES = 2 * TIB;
+/** Azure takes 50 tags; three are ours. */
+const MAX_TAGS = 47;
+
+export async function checkMachine(
+  azure: Azure,
+  { wave, machine, skus }: PlannedMachine & { skus: Skus | null },
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const to = machineOptions(wave.to);
+  const sizing = { options: azure.options, machine, to, skus };
+  const findings = [
+    ...checkGuest(machine, to),
+    ...checkSize(sizing),
+    ...checkDiskType(sizing),
+    ...(await checkName(azure, { machine, to, signal })),
+    ...(await checkNetwork(azure, { machine, to, signal })),
+  ];
+  if (findings.some(({ level }) => level === 'fail')) return findings;
+  const disks = machine.disks.length === 1 ? '1 disk' : `${machine.disks.length} disks`;
+  const message = `can land as ${describeSize(sizing)} in ${to.subnet} with ${disks}`;
+  return [passed(machine.name, message), ...findings];
+}
+
+function checkGuest(machine: Machine, to: AzureMachineOptions): Finding[] {
+  const { name, firmware } = machine;
+  const findings: Finding[] = [];
+  const boot = bootDisk(machine);
+  if (firmware === 'bios' && boot.bytes > MAX_V1_BOOT_DISK_BYTES) {
+    const message = `it boots by BIOS from ${formatBytes(boot.bytes)}; Azure takes at most 2 TiB then (generation 1)`;
+    const remedy = 'Let the machine boot by UEFI, or from a smaller disk.';
+    findings.push(failed(`${name} disk ${boot.id}`, message, remedy));
+  }
+  const trustedLaunch = trustedLaunchOf(machine, to);
+  if (trustedLaunch !== null && firmware === 'bios') {
+    const message = 'it boots by BIOS, and Secure Boot and a TPM need UEFI';
+    findings.push(failed(name, message, 'Remove `vtpm` and `secureBoot` under `to:`.'));
+  } else if (trustedLaunch?.secureBoot === true) {
+    const message =
+      'it lands with Secure Boot, which trusts the keys of Microsoft: what only its own keys signed does not start';
+    const remedy = 'Set `secureBoot: false` under `to:`, if it has boot loaders or drivers of its own keys.';
+    findings.push(warned(name, message, remedy));
+  }
+  const tagCount = Object.keys(to.tags ?? {}).length;
+  if (tagCount > MAX_TAGS) {
+    const message = `it has ${tagCount} tags; Azure takes ${MAX_TAGS} beside those of Landfall`;
+    findings.push(failed(name, message, 'Leave some out.'));
+  }
+  return findings;
+}
+
+/** A name is taken for good, and nothing tells its rules better than the request that would fail later. */
+async function checkName(
+  azure: Azure,
+  { machine, to, signal }: { machine: Machine; to: AzureMachineOptions; signal: AbortSignal },
+): Promise<Finding[]> {
+  const wanted = to.name ?? machine.name;
+  const name = machineName(machine, to);
+  const subject = `${machine.name}: virtual machine ${name}`;
+  return look({ subject, signal }, async () => {
+    const found = await findMachine(azure, name, signal);
+    if (found !== null) {
+      const run = tagValue(found.tags, RUN_TAG);
+      const origin = run === null ? '' : `, made by run ${run}`;
+      const removal = run === null ? 'Remove it' : `Remove it (\`landfall discard ${run} --landed\`)`;
+      const remedy = `${removal}, or give this machine another \`name\` under \`to:\`.`;
+      return [failed(subject, `there is one of this name already${origin}`, remedy)];
+    }
+    if (name === wanted) return [];
+    const message = `Azure does not take ${wanted} as a name: it will be called ${name}`;
+    return [warned(subject, message, 'Set `name` under `to:`, if you want another one.')];
+  });
+}

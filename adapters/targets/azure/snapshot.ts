@@ -1,0 +1,136 @@
+/**
+ * Snapshots of landed disks as they were before they first booted (`keepSnapshots`): what `landfall verify` compares. A
+ * disk that a machine runs from cannot be read, and is no longer what was uploaded. They are incremental, so that they
+ * cost what the disk holds, not what it could hold.
+ * https://learn.microsoft.com/azure/virtual-machines/disks-incremental-snapshots
+ */
+import type { Snapshot } from '@azure/arm-compute';
+import { formatBytes } from '../../../src/domain/byte-size.ts';
+import { LandfallError } from '../../../src/domain/errors.ts';
+import type { LedgerEntry, TaggedThing } from '../../../src/domain/ports.ts';
+import type { Azure } from './clients.ts';
+import type { DiskUpload } from './disk.ts';
+import { type AzureCall, ask, askIfFound, askUnless } from './errors.ts';
+import { isOfRun, labelOf, MACHINE_TAG, resourceName, tagsFor, tagValue } from './names.ts';
+import { machineOptions } from './options.ts';
+import { checkRun, type Removal } from './removal.ts';
+
+export const SNAPSHOT_THING = 'snapshot';
+
+/** Gives the snapshot's name. Takes none where an earlier attempt did. */
+export async function takeSnapshot({ azure, request, context }: DiskUpload, diskId: string): Promise<string> {
+  const entry = await context.ledger.intend(`${SNAPSHOT_THING}:${request.disk}`);
+  const name = snapshotName(entry);
+  if (entry.state === 'done') return name;
+  if ((await findSnapshot(azure, name, context.signal)) === null) {
+    const { resourceGroup, location } = azure.options;
+    const doing = `Taking a snapshot of ${context.machine} disk ${request.disk}`;
+    const call = snapshotCall(azure, { doing, action: 'write', name });
+    const snapshot: Snapshot = {
+      location,
+      incremental: true,
+      tags: tagsFor({ entry, extra: machineOptions(request.to).tags }),
+      creationData: { createOption: 'Copy', sourceResourceId: diskId },
+    };
+    const options = { ...azure.polling, abortSignal: context.signal };
+    await ask(call, () => azure.compute.snapshots.createOrUpdate(resourceGroup, name, snapshot, options));
+  }
+  await context.ledger.settle(entry, 'done', { name });
+  return name;
+}
+
+/** null where there is none. */
+export async function findSnapshot(
+  azure: Azure,
+  name: string,
+  signal: AbortSignal,
+): Promise<Snapshot | null> {
+  const call = snapshotCall(azure, { doing: 'Looking for a snapshot', action: 'read', name });
+  return askIfFound(call, () =>
+    azure.compute.snapshots.get(azure.options.resourceGroup, name, { abortSignal: signal }),
+  );
+}
+
+/** The address of its bytes. */
+export async function grantRead(
+  azure: Azure,
+  {
+    name,
+    doing,
+    signal,
+    accessSeconds,
+  }: { name: string; doing: string; signal: AbortSignal; accessSeconds: number },
+): Promise<string> {
+  const call = snapshotCall(azure, { doing, action: 'beginGetAccess/action', name });
+  const wanted = { access: 'Read' as const, durationInSeconds: accessSeconds };
+  const options = { ...azure.polling, abortSignal: signal };
+  const granted = await ask(call, () =>
+    azure.compute.snapshots.grantAccess(azure.options.resourceGroup, name, wanted, options),
+  );
+  if (granted?.accessSAS !== undefined) return granted.accessSAS;
+  throw new LandfallError({
+    code: 'target-refused',
+    retryable: true,
+    message: `${doing} failed: Azure granted access to ${call.resource} and gave no address. Try again.`,
+  });
+}
+
+/** Also where nobody has any access, or the snapshot is gone. */
+export async function endRead(azure: Azure, name: string, signal: AbortSignal): Promise<void> {
+  const doing = 'Ending the access to a snapshot';
+  const call = snapshotCall(azure, { doing, action: 'endGetAccess/action', name });
+  const options = { ...azure.polling, abortSignal: signal };
+  await askIfFound(call, () =>
+    azure.compute.snapshots.revokeAccess(azure.options.resourceGroup, name, options).then(() => true),
+  );
+}
+
+/** What an entry `snapshot:N` made, also where its name was never noted. */
+export function discardSnapshot(azure: Azure, entry: LedgerEntry, { signal }: Removal): Promise<void> {
+  return removeSnapshot(azure, snapshotName(entry), { run: entry.run, signal });
+}
+
+export async function removeSnapshot(azure: Azure, name: string, { run, signal }: Removal): Promise<void> {
+  const snapshot = await findSnapshot(azure, name, signal);
+  if (snapshot === null) return;
+  checkRun(snapshot.tags, { run, thing: `snapshot ${name}` });
+  if (snapshot.diskState === 'ActiveSAS') await endRead(azure, name, signal);
+  const call = snapshotCall(azure, { doing: 'Removing a snapshot', action: 'delete', name });
+  const options = { ...azure.polling, abortSignal: signal };
+  await askIfFound(call, () =>
+    azure.compute.snapshots.delete(azure.options.resourceGroup, name, options).then(() => true),
+  );
+}
+
+export async function listTaggedSnapshots(azure: Azure, { run, signal }: Removal): Promise<TaggedThing[]> {
+  const { resourceGroup } = azure.options;
+  const call: AzureCall = {
+    doing: 'Listing what a run left',
+    action: 'Microsoft.Compute/snapshots/read',
+    resource: resourceGroup,
+  };
+  const things = await askUnless(['ResourceGroupNotFound'], call, async () => {
+    const found: TaggedThing[] = [];
+    const snapshots = azure.compute.snapshots.listByResourceGroup(resourceGroup, { abortSignal: signal });
+    for await (const snapshot of snapshots) if (isOfRun(snapshot.tags, run)) found.push(thingOf(snapshot));
+    return found;
+  });
+  return things ?? [];
+}
+
+function thingOf({ name = '', diskSizeBytes = 0, tags }: Snapshot): TaggedThing {
+  const machine = tagValue(tags, MACHINE_TAG);
+  return { kind: SNAPSHOT_THING, id: name, machine, detail: `of a disk of ${formatBytes(diskSizeBytes)}` };
+}
+
+function snapshotName(entry: LedgerEntry): string {
+  return resourceName(entry, { label: labelOf(entry.thing) });
+}
+
+function snapshotCall(
+  { options }: Pick<Azure, 'options'>,
+  { doing, action, name }: { doing: string; action: string; name: string },
+): AzureCall {
+  const resource = `snapshot ${name} in ${options.resourceGroup}`;
+  return { doing, action: `Microsoft.Compute/snapshots/${action}`, resource };
+}
