@@ -99,6 +99,11 @@ export async function askIfFound<T>(call: AzureCall, send: () => PromiseLike<T>)
   return askUnless(['ResourceNotFound', 'NotFound'], call, send);
 }
 
+/** The same for what a wave names by its id: its resource group may be any, and may be away. */
+export async function askIfNamed<T>(call: AzureCall, send: () => PromiseLike<T>): Promise<T | null> {
+  return askUnless(['ResourceNotFound', 'NotFound', 'ResourceGroupNotFound'], call, send);
+}
+
 /** The same, but null where Azure answers with one of these codes. */
 export async function askUnless<T>(
   codes: readonly string[],
