@@ -12,6 +12,7 @@ import {
   GROUP_ACTIONS,
   LANDING_ACTIONS,
   missingActions,
+  OPERATION_ACTIONS,
   type Permission,
   SNAPSHOT_ACTIONS,
   SUBNET_ACTIONS,
@@ -125,6 +126,7 @@ function neededRights({ options }: Azure, machines: readonly PlannedMachine[]): 
     needed.set(key, known);
   };
   need(options, LANDING_ACTIONS);
+  need(options, OPERATION_ACTIONS);
   if (options.keepSnapshots) need(options, SNAPSHOT_ACTIONS);
   const groups = [options.quarantineGroup];
   for (const { wave } of machines) {

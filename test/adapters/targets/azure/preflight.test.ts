@@ -6,6 +6,7 @@ import {
   ENCRYPTION_ACTIONS,
   GROUP_ACTIONS,
   LANDING_ACTIONS,
+  OPERATION_ACTIONS,
   SNAPSHOT_ACTIONS,
   SUBNET_ACTIONS,
   SUBSCRIPTION_ACTIONS,
@@ -97,6 +98,7 @@ describe('Resource Manager', () => {
 describe('the role of docs/azure.md', () => {
   const ROLE = [
     ...LANDING_ACTIONS,
+    ...OPERATION_ACTIONS,
     ...SNAPSHOT_ACTIONS,
     ...SUBNET_ACTIONS,
     ...GROUP_ACTIONS,
