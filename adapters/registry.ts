@@ -2,7 +2,11 @@
 import type { SourceAdapter, TargetAdapter } from '../src/domain/adapter.ts';
 import { filesSource } from './sources/files/adapter.ts';
 import { awsTarget } from './targets/aws/aws.ts';
+import { azureTarget } from './targets/azure/azure.ts';
 
 export const sources: Readonly<Record<string, SourceAdapter>> = { files: filesSource };
 
-export const targets: Readonly<Record<string, TargetAdapter>> = { aws: awsTarget };
+export const targets: Readonly<Record<string, TargetAdapter>> = {
+  aws: awsTarget,
+  azure: azureTarget,
+};

@@ -15,8 +15,8 @@ export const environmentDigestSchema = z.object({
 
 /** 32 bits: two values seldom agree by chance, and very many guesses agree with a secret. */
 const DIGEST_LETTERS = 8;
-/** Credentials, region and endpoints of the SDK's own chain. */
-const AWS_VARIABLE = /^AWS_/;
+/** Credentials, region and endpoints of the vendors' own chains, and whom Node trusts, which it reads at its start only. */
+const CLOUD_VARIABLE = /^(AWS|AZURE|IDENTITY|MSI)_|^NODE_EXTRA_CA_CERTS$/;
 
 export function digestEnvironment(environment: Environment): EnvironmentDigest {
   const salt = randomBytes(16).toString('hex');
@@ -26,16 +26,16 @@ export function digestEnvironment(environment: Environment): EnvironmentDigest {
   return { salt, variables: Object.fromEntries(variables) };
 }
 
-/** Names of the AWS variables, and of those named, whose values differ; sorted. */
+/** Names of the clouds' variables, and of those named, whose values differ; sorted. */
 export function listDifferences(
   { salt, variables }: EnvironmentDigest,
   environment: Environment,
   names: readonly string[],
 ): string[] {
-  const aws = [...Object.keys(variables), ...Object.keys(environment)].filter((name) =>
-    AWS_VARIABLE.test(name),
+  const clouds = [...Object.keys(variables), ...Object.keys(environment)].filter((name) =>
+    CLOUD_VARIABLE.test(name),
   );
-  return [...new Set([...aws, ...names])].sort().filter((name) => {
+  return [...new Set([...clouds, ...names])].sort().filter((name) => {
     const value = environment[name];
     return variables[name] !== (isSet(value) ? digestValue(salt, value) : undefined);
   });

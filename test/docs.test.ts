@@ -247,20 +247,36 @@ type Schema = {
   properties?: Record<string, Schema>;
   items?: Schema;
   anyOf?: Schema[];
-  allOf?: { then?: Schema }[];
+  allOf?: { if?: { properties?: Record<string, { required?: string[] }> }; then?: Schema }[];
   enum?: unknown[];
   default?: unknown;
 };
-type Key = { name: string; parent: string; path: readonly string[]; schema: Schema };
+type Key = {
+  name: string;
+  parent: string;
+  /** Whose key it is, where that depends on the source or the target. */
+  vendor: string | null;
+  path: readonly string[];
+  schema: Schema;
+};
 
 /** Every key that a wave file may hold, each place once. */
-function listKeys(schema: Schema, path: readonly string[]): Key[] {
+function listKeys(schema: Schema, path: readonly string[], vendor: string | null = null): Key[] {
   const own = Object.entries(schema.properties ?? {}).flatMap(([name, child]) => [
-    { name, parent: path.at(-1) ?? '', path: [...path, name], schema: child },
-    ...listKeys(child, [...path, name]),
+    { name, parent: path.at(-1) ?? '', vendor, path: [...path, name], schema: child },
+    ...listKeys(child, [...path, name], vendor),
   ]);
-  const parts = [schema.items, ...(schema.anyOf ?? []), ...(schema.allOf ?? []).map((each) => each.then)];
-  const keys = [...own, ...parts.flatMap((part) => (part === undefined ? [] : listKeys(part, path)))];
+  const parts = [schema.items, ...(schema.anyOf ?? [])].map((part) => ({ part, of: vendor }));
+  const byVendor = (schema.allOf ?? []).map((each) => ({
+    part: each.then,
+    of: Object.values(each.if?.properties ?? {})[0]?.required?.[0] ?? vendor,
+  }));
+  const keys = [
+    ...own,
+    ...[...parts, ...byVendor].flatMap(({ part, of }) =>
+      part === undefined ? [] : listKeys(part, path, of),
+    ),
+  ];
   const documented = keys.filter(({ parent }) => parent !== 'source' && parent !== 'target');
   return [
     ...new Map(
@@ -274,11 +290,13 @@ const HEADINGS: Readonly<Record<string, string>> = {
   defaults: '`machines`',
   files: '`source: files`',
   aws: '`target: aws`',
+  azure: '`target: azure`',
   disks: '`from`',
 };
 
 /** Where docs/wave.md has a key: under the heading of what holds it. */
-function headingOf({ parent }: Key): string {
+function headingOf({ parent, vendor }: Key): string {
+  if (parent === 'to' && vendor !== null) return `\`to\`: machines at \`${vendor}\``;
   return HEADINGS[parent] ?? `\`${parent}\``;
 }
 

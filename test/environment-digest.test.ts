@@ -19,6 +19,8 @@ describe('what is remembered of an environment', () => {
     ['another value', { ...SHELL, AWS_ACCESS_KEY_ID: 'AKIATWO' }, ['AWS_ACCESS_KEY_ID']],
     ['a variable that is gone', { ...SHELL, AWS_ACCESS_KEY_ID: ' ' }, ['AWS_ACCESS_KEY_ID']],
     ['a new variable', { ...SHELL, AWS_SESSION_TOKEN: 'x' }, ['AWS_SESSION_TOKEN']],
+    ['an identity of Azure', { ...SHELL, IDENTITY_ENDPOINT: 'http://x' }, ['IDENTITY_ENDPOINT']],
+    ['a certificate to trust', { ...SHELL, NODE_EXTRA_CA_CERTS: '/x.pem' }, ['NODE_EXTRA_CA_CERTS']],
     ['a variable that the wave names', { ...SHELL, SUBNET: 'subnet-2' }, ['SUBNET']],
     ['a variable of no concern', { ...SHELL, PATH: '/usr/bin' }, []],
   ])('tells %s by its name', (_what, now, names) => {

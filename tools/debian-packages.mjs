@@ -37,6 +37,7 @@ export const DEBIAN_PACKAGES = [
     why: "boots the sandbox's instances",
   },
   { name: 'ovmf', purpose: 'run', gives: '/usr/share/OVMF', why: 'UEFI firmware for those instances' },
+  { name: 'openssl', purpose: 'run', gives: 'openssl', why: "makes the certificate of the sandbox's Azure" },
   { name: 'busybox-static', purpose: 'demo', gives: '/bin/busybox', why: "the demo guests' user space" },
   { name: 'syslinux', purpose: 'demo', gives: 'syslinux', why: 'makes a disk boot by BIOS' },
   { name: 'syslinux-common', purpose: 'demo', gives: '/usr/lib/syslinux', why: 'boot code for BIOS disks' },
@@ -54,7 +55,6 @@ export const DEBIAN_PACKAGES = [
   { name: 'nbdkit', purpose: 'test', gives: 'nbdkit', why: 'serves slow and failing disks to tests' },
   { name: 'libnbd-bin', purpose: 'test', gives: 'nbdcopy', why: 'a second NBD client to compare with' },
   { name: 'nbd-server', purpose: 'test', gives: 'nbd-server', why: 'a plain NBD server to read from' },
-  { name: 'openssl', purpose: 'test', gives: 'openssl', why: 'makes certificates for TLS tests' },
   { name: 'docker-compose', purpose: 'test', gives: 'docker-compose', why: 'checks docker-compose.yml' },
   {
     name: 'golang-go',

@@ -1,24 +1,26 @@
 /**
- * `npm run demo`: builds a tiny on-prem estate, starts the sandbox cloud and Landfall's workers, migrates two real Linux
- * machines and checks what their guests say about their disks. Every process that it starts ends with it.
+ * `npm run demo [-- --target azure]`: builds a tiny on-prem estate, starts a sandbox cloud and Landfall's workers, migrates
+ * two real Linux machines and checks what their guests say about their disks. Every process that it starts ends with it.
  */
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { execa } from 'execa';
 import pc from 'picocolors';
 import { childEnvironment, pickEnvironment, type RunningTool, startTool } from '../src/processes/child.ts';
+import { CLOUD_FOLDERS, CLOUD_NAMES, type DemoCloud, findCloud } from './demo-cloud.ts';
 import { buildEstate, type Estate } from './estate/build.ts';
 
 const root = join(import.meta.dirname, '..');
 const home = join(root, '.landfall', 'demo');
-const wave = join('workflows', 'demo.yaml');
 const landfall = join(root, 'bin', 'landfall.mjs');
 
 const START_TIMEOUT_MS = 30_000;
+const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 /** In its home: what a demo leaves and the next one removes. */
-const PER_DEMO: ReadonlySet<string> = new Set(['redis', 'sandbox', 'staging', 'evidence']);
+const PER_DEMO: ReadonlySet<string> = new Set(['redis', ...CLOUD_FOLDERS, 'staging', 'evidence']);
 /** What a command that paints a terminal asks about it. */
 const TERMINAL_VARIABLES = ['TERM', 'COLORTERM', 'NO_COLOR', 'FORCE_COLOR', 'CI'];
 
@@ -27,14 +29,32 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => interruption.abort(new Error(signal)));
 
 try {
-  process.exitCode = await demonstrate(interruption.signal);
+  const cloud = chooseCloud(process.argv.slice(2));
+  process.exitCode = cloud === null ? EXIT_USAGE : await demonstrate(cloud, interruption.signal);
 } catch (error) {
   if (!interruption.signal.aborted) throw error;
   console.log('\nStopped. Everything the demo started has ended.');
   process.exitCode = EXIT_INTERRUPTED;
 }
 
-async function demonstrate(signal: AbortSignal): Promise<number> {
+/** null, with a word to the operator, where the arguments name none. */
+function chooseCloud(args: readonly string[]): DemoCloud | null {
+  try {
+    const { target } = parseArgs({
+      args: [...args],
+      options: { target: { type: 'string', default: 'aws' } },
+    }).values;
+    const cloud = findCloud(target);
+    if (cloud !== null) return cloud;
+    console.error(`There is no demo for the target ${JSON.stringify(target)}.`);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+  }
+  console.error(`Usage: npm run demo [-- --target ${CLOUD_NAMES.join('|')}]`);
+  return null;
+}
+
+async function demonstrate(cloud: DemoCloud, signal: AbortSignal): Promise<number> {
   const startedAt = performance.now();
   say('Building a tiny on-prem estate: shop-db (OVA, BIOS, two disks) and shop-web (qcow2, UEFI)');
   const estate = await buildEstate({
@@ -45,14 +65,15 @@ async function demonstrate(signal: AbortSignal): Promise<number> {
   if (await forgetLastTime()) console.log('  Removed what the last demo left: its cloud, run and evidence');
   await using stack = new AsyncDisposableStack();
 
-  say('Starting the sandbox cloud: S3, EC2, STS and IAM on localhost, instances are real guests');
-  const sandbox = await startSandbox(stack, signal);
+  say(`Starting the sandbox cloud: ${cloud.serves}`);
+  const sandbox = await startSandbox(stack, { cloud, signal });
+  // Workers read all of it, NODE_EXTRA_CA_CERTS among it, once, when they start.
   const environment = { ...sandbox.environment, LANDFALL_HOME: home };
   say('Starting Redis and one worker pool per stage (landfall up)');
   await startUp(stack, environment, signal);
 
-  say(`landfall run ${wave}`);
-  const status = await runLandfall(['run', wave], { environment, signal });
+  say(`landfall run ${cloud.wave}`);
+  const status = await runLandfall(['run', cloud.wave], { environment, signal });
   if (status !== 0) return status;
   say('What the guests say about their disks, against the files at the source');
   return (await compareHashes(estate)) ? finish(startedAt) : 1;
@@ -60,12 +81,18 @@ async function demonstrate(signal: AbortSignal): Promise<number> {
 
 type SandboxNote = { url: string; environment: Record<string, string> };
 
-async function startSandbox(stack: AsyncDisposableStack, signal: AbortSignal): Promise<SandboxNote> {
+async function startSandbox(
+  stack: AsyncDisposableStack,
+  { cloud, signal }: { cloud: DemoCloud; signal: AbortSignal },
+): Promise<SandboxNote> {
   const noted = Promise.withResolvers<SandboxNote>();
   const sandbox = stack.use(
     await startTool({
       command: process.execPath,
-      args: [landfall, 'sandbox', '--port', '0', '--folder', join(home, 'sandbox'), '--json'],
+      args: [
+        ...[landfall, 'sandbox', ...cloud.sandboxOptions],
+        ...['--port', '0', '--folder', join(home, cloud.folder), '--json'],
+      ],
       environment: { LANDFALL_HOME: home, LANDFALL_LOG: 'error' },
       cwd: root,
       onLine: (line) => {

@@ -5,7 +5,7 @@ import type { Wave } from '../domain/wave.ts';
 import { listDifferences } from '../environment-digest.ts';
 import { readUpNote } from '../home.ts';
 
-/** null: this home's `up` has the same AWS variables, and the same that the wave names; or none lives. Tells names, never values. */
+/** null: this home's `up` has the same variables of the clouds, and the same that the wave names; or none lives. Tells names, never values. */
 export async function findOtherEnvironment(
   { home, redisUrl }: Config,
   wave: Wave | null,

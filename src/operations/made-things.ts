@@ -12,6 +12,8 @@ const KIND_OF_KEY: Readonly<Record<string, string>> = {
   snapshotIds: 'snapshot',
   groupId: 'security-group',
   taskId: 'import-task',
+  virtualMachine: 'virtual-machine',
+  networkInterface: 'network-interface',
 };
 const KIND_OF_THING: Readonly<Record<string, string>> = { quarantine: 'security-group', upload: 'object' };
 
@@ -29,6 +31,8 @@ export function listMade({ thing, ref }: Pick<LedgerEntry, 'thing' | 'ref'>): Ma
   const { bucket, key } = ref ?? {};
   if (typeof bucket === 'string' && typeof key === 'string')
     return [{ kind: 'object', id: `s3://${bucket}/${key}` }];
+  // Where a name is all that a thing has, the entry says what it is.
+  if (typeof ref?.name === 'string') return [{ kind: name, id: ref.name }];
   return things.length > 0 ? things : [{ kind: KIND_OF_THING[name] ?? name, id: null }];
 }
 

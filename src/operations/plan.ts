@@ -54,7 +54,7 @@ export function refuseFailedPlan(plan: Plan): void {
   const failed = plan.findings.filter((finding) => finding.level === 'fail');
   if (failed.length === 0) return;
   const lines = failed.map(
-    ({ subject, message, remedy }) => `  ${subject}: ${message}${remedy === null ? '' : ` ${remedy}`}`,
+    ({ subject, message, remedy }) => `  ${subject}: ${message}${remedy === null ? '' : `. ${remedy}`}`,
   );
   throw new LandfallError({
     code: 'preflight-refused',

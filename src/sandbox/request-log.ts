@@ -14,6 +14,8 @@ export type RequestLog = {
   storedBlocks(snapshotId: string): ReadonlyMap<number, number>;
   /** How often pages of this managed disk were written from each offset, in bytes. */
   writtenPages(diskName: string): ReadonlyMap<number, number>;
+  /** How many bytes of pages this managed disk took, those that were written again counted again. */
+  writtenPageBytes(diskName: string): number;
   /** How often they were cleared. */
   clearedPages(diskName: string): ReadonlyMap<number, number>;
   clear(): void;
@@ -24,7 +26,7 @@ export type LoggedRequest = {
   action: string;
   part: { bucket: string; key: string; number: number } | null;
   block?: { snapshotId: string; index: number } | null;
-  pages?: { diskName: string; offsetBytes: number; isClear: boolean } | null;
+  pages?: { diskName: string; offsetBytes: number; lengthBytes: number; isClear: boolean } | null;
 };
 
 export type WritableRequestLog = RequestLog & {
@@ -41,6 +43,7 @@ export function createRequestLog(): WritableRequestLog {
   const parts = new Map<string, Map<number, number>>();
   const blocks = new Map<string, Map<number, number>>();
   const written = new Map<string, Map<number, number>>();
+  const writtenBytes = new Map<string, number>();
   const cleared = new Map<string, Map<number, number>>();
   return {
     received: (service, action) => received.get(`${service}:${action}`) ?? 0,
@@ -49,9 +52,11 @@ export function createRequestLog(): WritableRequestLog {
     storedParts: (bucket, key) => parts.get(`${bucket}/${key}`) ?? new Map(),
     storedBlocks: (snapshotId) => blocks.get(snapshotId) ?? new Map(),
     writtenPages: (diskName) => written.get(diskName) ?? new Map(),
+    writtenPageBytes: (diskName) => writtenBytes.get(diskName) ?? 0,
     clearedPages: (diskName) => cleared.get(diskName) ?? new Map(),
     clear: () => {
-      for (const counts of [received, succeeded, parts, blocks, written, cleared]) counts.clear();
+      for (const counts of [received, succeeded, parts, blocks, written, writtenBytes, cleared])
+        counts.clear();
     },
     arrive: ({ service, action }) => increment(received, `${service}:${action}`),
     succeed({ service, action, part, block, pages }) {
@@ -59,6 +64,10 @@ export function createRequestLog(): WritableRequestLog {
       if (part !== null) countWithin(parts, `${part.bucket}/${part.key}`, part.number);
       if (block) countWithin(blocks, block.snapshotId, block.index);
       if (pages) countWithin(pages.isClear ? cleared : written, pages.diskName, pages.offsetBytes);
+      if (pages && !pages.isClear) {
+        increment(writtenBytes, pages.diskName, pages.lengthBytes);
+        forgetOldest(writtenBytes);
+      }
     },
   };
 }
@@ -67,10 +76,14 @@ function countWithin(all: Map<string, Map<number, number>>, name: string, number
   const counts = all.get(name) ?? new Map<number, number>();
   all.set(name, counts);
   increment(counts, number);
+  forgetOldest(all);
+}
+
+function forgetOldest(all: Map<string, unknown>): void {
   const [oldest] = all.keys();
   if (all.size > MAX_KEYS && oldest !== undefined) all.delete(oldest);
 }
 
-function increment<K>(counts: Map<K, number>, key: K): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+function increment<K>(counts: Map<K, number>, key: K, by = 1): void {
+  counts.set(key, (counts.get(key) ?? 0) + by);
 }

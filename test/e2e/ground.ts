@@ -61,7 +61,13 @@ export const CACHE = join(ROOT, '.landfall', 'test-cache', 'guest-cache');
 const COMMAND_TIMEOUT_MS = 150_000;
 const REGION = 'eu-central-1';
 
-export async function openGround(limits: NonNullable<SandboxOptions['limits']> = {}): Promise<Ground> {
+export type GroundOptions = {
+  limits?: NonNullable<SandboxOptions['limits']>;
+  /** Beside the sandbox's own, for every process. */
+  environment?: Readonly<Record<string, string>>;
+};
+
+export async function openGround({ limits = {}, environment = {} }: GroundOptions = {}): Promise<Ground> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'landfall-e2e-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
@@ -80,6 +86,7 @@ export async function openGround(limits: NonNullable<SandboxOptions['limits']> =
   const home = join(folder, 'home');
   const common = {
     ...sandbox.environment,
+    ...environment,
     ...NO_OTHER_ACCOUNT,
     LANDFALL_HOME: home,
     REDIS_URL: '',

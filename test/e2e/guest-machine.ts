@@ -31,7 +31,7 @@ export async function makeMachine(
   return { wave, disks };
 }
 
-async function makeNoise(path: string, lengthMib: number): Promise<string> {
+export async function makeNoise(path: string, lengthMib: number): Promise<string> {
   const cipher = createCipheriv('aes-128-ctr', randomBytes(16), randomBytes(16));
   await using file = await open(path, 'w');
   const zeros = Buffer.alloc(MIB);

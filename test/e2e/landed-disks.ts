@@ -52,13 +52,14 @@ function snapshotFile({ folder }: Ground, id: string): string {
   return join(folder, 'sandbox', 'ec2', 'snapshots', `${id}.raw`);
 }
 
-async function isSame(source: string, snapshot: string): Promise<boolean> {
+/** Does a raw file hold what an image holds? */
+export async function isSame(source: string, raw: string): Promise<boolean> {
   const { signal } = new AbortController();
   const { image } = await describeImage({ path: source, signal });
   await using opened = await openImageOverNbd({ ...image, site: null }, signal);
   const right = {
     format: 'raw',
-    file: { path: snapshot, offsetBytes: 0, lengthBytes: null },
+    file: { path: raw, offsetBytes: 0, lengthBytes: null },
   } as const;
   return await compareImages({ left: { uri: opened.uri }, right, signal });
 }

@@ -1,8 +1,9 @@
-/** Waits for what a run's records say. */
+/** Starts runs, and waits for what their records say. */
 import { expect } from 'vitest';
 import type { MachineRecord, Step } from '../../src/domain/machine-record.ts';
 import type { RunRecord } from '../../src/domain/run-record.ts';
 import type { State } from '../../src/state/state.ts';
+import type { Ground } from './ground.ts';
 
 export type MachineOf = { run: string; machine: string };
 
@@ -36,4 +37,11 @@ export async function untilRun(
   await expect
     .poll(async () => (await state.runs.get(run))?.status, { timeout: timeoutMs, interval: 100 })
     .toBe(of.is);
+}
+
+/** Gives its id. */
+export async function startRun({ landfall }: Ground, wave: string): Promise<string> {
+  const told = await landfall(['run', wave, '--detach', '--json']);
+  expect(told, told.stderr).toMatchObject({ status: 0 });
+  return (JSON.parse(told.stdout) as { run: string }).run;
 }

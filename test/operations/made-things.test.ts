@@ -21,6 +21,12 @@ test.each([
     { bucket: 'b', key: 'k/web01.vmdk', crc32: 'x' },
     [{ kind: 'object', id: 's3://b/k/web01.vmdk' }],
   ],
+  ['disk:0', { contentId: 'c', diskId: '/subscriptions/s', name: 'd-1' }, [{ kind: 'disk', id: 'd-1' }]],
+  ['disk:0', { contentId: 'c' }, [{ kind: 'disk', id: null }]],
+  ['snapshot:1', { name: 's-1' }, [{ kind: 'snapshot', id: 's-1' }]],
+  ['virtual-machine', { virtualMachine: 'web01', vmId: 'v-1' }, [{ kind: 'virtual-machine', id: 'web01' }]],
+  ['network-interface', { networkInterface: 'n-1' }, [{ kind: 'network-interface', id: 'n-1' }]],
+  ['admission', { machine: 'web01', group: '/subscriptions/s' }, []],
   ['admission', { instanceId: 'i-1', groups: ['sg-1'] }, []],
 ])('%s with %j made %j', (thing, ref, made) => {
   expect(listMade({ thing, ref })).toEqual(made);

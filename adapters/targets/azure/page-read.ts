@@ -21,18 +21,15 @@ const MAX_READS_AT_ONCE = 32;
 const FIRST_READS_AT_ONCE = 8;
 const END_TIMEOUT_MS = 30_000;
 
-/**
- * null where the wave keeps no snapshots: a disk is no longer what was uploaded once its machine booted, and Azure gives
- * nobody a look into it meanwhile.
- */
+/** Throws `target-missing` where the wave keeps no snapshots. */
 export async function openLandedDisk(
   azure: Azure,
   { landing, machine, disk }: { landing: Landing; machine: Machine; disk: string },
   signal: AbortSignal,
-): Promise<LandedDisk | null> {
-  const name = snapshotOf(landing, disk);
-  if (name === null) return null;
+): Promise<LandedDisk> {
   const what = `${machine.name} disk ${disk}`;
+  const name = snapshotOf(landing, disk);
+  if (name === null) throw noSnapshot(what);
   const resource = `snapshot ${name} in ${azure.options.resourceGroup}`;
   const limit = createAdaptiveLimit({ start: FIRST_READS_AT_ONCE, max: MAX_READS_AT_ONCE });
   const grant = { name, doing: `Reading back ${what}`, signal };
@@ -110,4 +107,13 @@ function snapshotOf({ ref }: Landing, disk: string): string | null {
     });
   const name = snapshots[disk];
   return typeof name === 'string' ? name : null;
+}
+
+/** Azure lets nobody look into the disk of a running machine. */
+function noSnapshot(what: string): LandfallError {
+  return new LandfallError({
+    code: 'target-missing',
+    message: `The wave kept no snapshot of ${what}, and a disk is no longer what was uploaded once its machine has booted. Set \`keepSnapshots: true\` under \`target: azure:\` in the wave for what lands from now on; a run that has begun keeps the wave it began with.`,
+    context: { disk: what },
+  });
 }

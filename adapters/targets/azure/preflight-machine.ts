@@ -85,7 +85,8 @@ async function checkName(
     if (found !== null) {
       const run = tagValue(found.tags, RUN_TAG);
       const origin = run === null ? '' : `, made by run ${run}`;
-      const remedy = 'Remove it, or give this machine another `name` under `to:`.';
+      const removal = run === null ? 'Remove it' : `Remove it (\`landfall discard ${run} --landed\`)`;
+      const remedy = `${removal}, or give this machine another \`name\` under \`to:\`.`;
       return [failed(subject, `there is one of this name already${origin}`, remedy)];
     }
     if (name === wanted) return [];

@@ -156,7 +156,8 @@ async function answerBlobs(options: AzureDispatchOptions, exchange: Exchange): P
     if (pageCall?.action === 'PutPage' || pageCall?.action === 'ClearPage') {
       const diskName = findHolder(desk, pageCall.uniqueId)?.name ?? '';
       const isClear = pageCall.action === 'ClearPage';
-      logged.pages = { diskName, offsetBytes: pageCall.range?.offsetBytes ?? -1, isClear };
+      const { offsetBytes = -1, lengthBytes = 0 } = pageCall.range ?? {};
+      logged.pages = { diskName, offsetBytes, lengthBytes, isClear };
     }
     requests.arrive(logged);
     await meetFault({ faults, exchange, logged });

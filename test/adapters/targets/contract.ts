@@ -29,7 +29,7 @@ import {
 } from './drive-target.ts';
 import type { TargetGround } from './ground.ts';
 import { machineWith, plannedWith } from './machines.ts';
-import { describeUploads } from './upload-contract.ts';
+import { describeUploads, type Lack } from './upload-contract.ts';
 
 const MIB = 2 ** 20;
 
@@ -38,9 +38,10 @@ export type DescribedTarget = {
   name: string;
   transport: UploadForm['kind'];
   openGround: () => Promise<TargetGround>;
+  lacks?: readonly Lack[];
 };
 
-export function describeTarget({ name, transport, openGround }: DescribedTarget): void {
+export function describeTarget({ name, transport, openGround, lacks = [] }: DescribedTarget): void {
   describe(`target ${name}`, () => {
     let ground: TargetGround;
     let target: Target;
@@ -95,7 +96,7 @@ export function describeTarget({ name, transport, openGround }: DescribedTarget)
       });
     });
 
-    describeUploads(transport, () => ({ target, form, disk, uploadOf }));
+    describeUploads(transport, () => ({ target, form, disk, uploadOf, leaves: ground.uploadLeaves }), lacks);
 
     describe('a landing', () => {
       const run = 'landing';

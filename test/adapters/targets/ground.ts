@@ -24,6 +24,8 @@ export type TargetGround = AsyncDisposable & {
   to: JsonObject;
   refused: readonly RefusedPlan[];
   holdings(run: string): Promise<Holdings>;
+  /** How many things one finished upload leaves. */
+  uploadLeaves: number;
   /** What one landing of a machine with two disks leaves at the target before and after its uploads were removed. */
   landed: Holdings;
   /** Things like ours without our tag; `stand` tells whether all of them are still there. */

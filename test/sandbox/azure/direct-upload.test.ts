@@ -81,6 +81,7 @@ describe('a disk under upload', () => {
     await pages.clearPages(4096, 512);
     const { requests } = fixture.sandbox;
     expect([...requests.writtenPages('counted')]).toEqual([[4096, 2]]);
+    expect(requests.writtenPageBytes('counted')).toBe(2048);
     expect([...requests.clearedPages('counted')]).toEqual([[4096, 1]]);
     expect(await pages.downloadToBuffer(4096, 1024)).toEqual(
       Buffer.concat([Buffer.alloc(512), Buffer.alloc(512, 2)]),

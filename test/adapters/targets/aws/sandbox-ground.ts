@@ -57,6 +57,7 @@ export async function openSandboxGround(
     to: { subnet: SUBNET, groups: [GROUP] },
     refused: REFUSED,
     holdings: (run) => countTagged({ ec2, s3, run }),
+    uploadLeaves: 1,
     landed: { snapshot: 2, image: 1, instance: 1, volume: 2, group: 1 },
     plantStrangers: () => plantStrangers({ ec2, s3 }),
     isAdmitted: (landing) => isInGroups({ ec2, landing, groups: [GROUP] }),

@@ -71,8 +71,11 @@ test('a snapshot is taken once, whichever note its worker is killed before, and 
   expect(Buffer.alloc(512 * 1024).equals(await disk.readBlock(12, soon()))).toBe(true);
 });
 
-test('without snapshots there is nothing to compare', async () => {
-  expect(await open()).toBeNull();
+test('without snapshots there is nothing to compare, and it is said what to set', async () => {
+  await expect(open()).rejects.toMatchObject({
+    code: 'target-missing',
+    message: expect.stringContaining('keepSnapshots: true'),
+  });
 });
 
 test('what was made is found by its tag, left alone by another run, and discarded', async () => {

@@ -23,10 +23,14 @@ export async function openSandboxGround(options: Partial<AzureSandboxOptions> = 
       location: sandbox.location,
       endpoint: sandbox.url,
       diskType: 'Standard_LRS',
+      // Without them, nobody could read a landed disk back.
+      keepSnapshots: true,
     },
     to: { subnet: 'landfall-vnet/servers', group: 'web' },
     refused: REFUSED,
     holdings: (run) => countTagged({ compute, network, run }),
+    // The disk and its snapshot.
+    uploadLeaves: 2,
     landed: { disk: 2, snapshot: 2, machine: 1, interface: 1, group: 1 },
     plantStrangers: () => plantStrangers({ compute, network, location: sandbox.location }),
     isAdmitted: async ({ ref }) => {
