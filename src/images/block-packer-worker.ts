@@ -8,9 +8,10 @@ import { crc32 } from 'node:zlib';
 import { BLOCK_BYTES } from '../blocks/stream-encoder.ts';
 import { isZero } from '../blocks/zero-test.ts';
 import type { Container } from '../domain/image.ts';
-import { type DeflateLevel, type PackedGrains, packGrains } from './vmdk-grain.ts';
+import { type DeflaterName, openDeflater } from './deflate.ts';
+import { type PackedGrains, packGrains } from './vmdk-grain.ts';
 
-export type PackerSettings = { container: Container; diskBytes: number; level: DeflateLevel };
+export type PackerSettings = { container: Container; diskBytes: number; deflater: DeflaterName };
 
 /** Both buffers change hands; `spare` is for what the file holds, or to be given back where that is the content itself. */
 export type PackJob = PackerSettings & { index: number; content: ArrayBuffer; spare: ArrayBuffer };
@@ -31,7 +32,7 @@ port.on('message', (job: PackJob) => {
   port.postMessage(answer, [answer.content, answer.packed]);
 });
 
-function pack({ container, diskBytes, level, index, content, spare }: PackJob): PackAnswer {
+function pack({ container, diskBytes, deflater: name, index, content, spare }: PackJob): PackAnswer {
   const bytes = new Uint8Array(content);
   if (isZero(bytes))
     return { content, packed: spare, lengthBytes: 0, pieceBytes: [], sha256: null, crc32: 0 };
@@ -40,7 +41,9 @@ function pack({ container, diskBytes, level, index, content, spare }: PackJob): 
   switch (container) {
     case 'vmdk-stream-optimized': {
       const into = Buffer.from(spare);
-      const grains = packGrains({ index, content: bytes, into, level });
+      // For this block only: a thread may be ended at any time, and would leave behind what it holds outside of its heap.
+      using deflater = openDeflater(name);
+      const grains = packGrains({ index, content: bytes, into, deflater });
       const crc = crc32(into.subarray(0, grains.lengthBytes));
       return { content, packed: spare, ...grains, sha256, crc32: crc };
     }

@@ -1,5 +1,5 @@
 /**
- * Packs blocks on worker threads: testing for zeros, digesting and deflating take 5 ms a block, and as many cores as
+ * Packs blocks on worker threads: testing for zeros, digesting and deflating take 3 ms a block, and as many cores as
  * there are. Buffers go to a thread and come back without being copied, and are used again once their chunk was taken.
  *
  * Memory: 17 MiB a thread, and for each block that is being packed or was not released yet 0.5 MiB of packed bytes.
@@ -8,16 +8,17 @@ import { BLOCK_BYTES, type BlockPacker, type PackedBlock } from '../blocks/strea
 import type { LandfallError } from '../domain/errors.ts';
 import type { Container } from '../domain/image.ts';
 import type { PackAnswer, PackerSettings } from './block-packer-worker.ts';
+import { type DeflaterName, fastestDeflater } from './deflate.ts';
 import { borrowThreads, packerClosed, startThreads } from './packing-threads.ts';
-import { DEFAULT_LEVEL, type DeflateLevel, MAX_PACKED_BLOCK_BYTES } from './vmdk-grain.ts';
+import { MAX_PACKED_BLOCK_BYTES } from './vmdk-grain.ts';
 
 export type BlockPackerOptions = {
   container: Container;
   diskBytes: number;
   /** So many of its own. Default: those that all packers of the process share. */
   threads?: number;
-  /** How hard VMDK's grains are compressed. Default: 3. */
-  level?: DeflateLevel;
+  /** Of VMDK's grains. Default: the fastest of the host. */
+  deflater?: DeflaterName;
 };
 
 /**
@@ -25,9 +26,9 @@ export type BlockPackerOptions = {
  * whatever comes after: the packer is to be disposed.
  */
 export async function openBlockPacker(options: BlockPackerOptions): Promise<BlockPacker> {
-  const { container, diskBytes, level = DEFAULT_LEVEL } = options;
+  const { container, diskBytes, deflater = fastestDeflater() } = options;
   const threads = await (options.threads === undefined ? borrowThreads() : startThreads(options.threads));
-  const settings: PackerSettings = { container, diskBytes, level };
+  const settings: PackerSettings = { container, diskBytes, deflater };
   const spares: ArrayBuffer[] = [];
   const underWay = new Set<(reason: LandfallError) => void>();
   let isClosed = false;

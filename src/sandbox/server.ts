@@ -36,8 +36,6 @@ export type SandboxOptions = {
   /** EC2's home region, and the one whose key signs; kept with the folder. Default `eu-central-1`. */
   region?: string;
   accountId?: string;
-  /** For measurements: EBS direct checks each block and throws it away. What was written so cannot be read. */
-  dropsEbsBlocks?: boolean;
   /** EC2's and EBS direct's quotas and times, for tests. */
   limits?: Partial<Ec2Limits>;
   /** The VPC, subnets and groups of a new account. */
@@ -91,7 +89,6 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     cloud: ec2.cloud,
     writes: ec2.writes,
     secret: account.secretAccessKey,
-    dropsBlocks: options.dropsEbsBlocks === true,
   });
   const dispatch = createDispatch({
     account,

@@ -16,7 +16,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   boot: ['domain', 'images'],
   stages: ['domain', 'blocks', 'images'],
   queue: ['domain', 'state'],
-  operations: ['domain', 'state', 'queue', 'stages', 'config'],
+  operations: ['domain', 'state', 'queue', 'images', 'stages', 'config'],
   sandbox: ['domain', 'boot', 'images'],
   dashboard: ['domain', 'state', 'operations', 'config', 'app'],
   cli: ['domain', 'state', 'operations', 'sandbox', 'config', 'app'],
@@ -35,6 +35,8 @@ const PACKAGES: readonly { name: RegExp; only: readonly string[] }[] = [
   // The sandbox's first bucket and role are made as a user would make them.
   { name: /^@(aws-sdk|smithy)\//, only: ['adapters/targets/aws', 'src/sandbox/seed.ts'] },
   { name: /^@azure\//, only: ['adapters/targets/azure'] },
+  // Native code: what it may call is declared in one place.
+  { name: /^koffi$/, only: ['src/images/deflate.ts'] },
   // A child process that another room starts would outlive a killed parent; the detached `up` is meant to.
   { name: /^(execa|node:child_process)$/, only: ['processes', 'app', 'src/cli/ensure-up.ts'] },
 ];

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../src/blocks/crc32.ts';
 import { BLOCK_BYTES } from '../../src/blocks/stream-encoder.ts';
 import { openBlockPacker } from '../../src/images/block-packer.ts';
-import type { DeflateLevel } from '../../src/images/vmdk-grain.ts';
+import type { DeflaterName } from '../../src/images/deflate.ts';
 import { makeBlock } from './encoded-disk.ts';
 
 const run = promisify(execFile);
@@ -105,8 +105,8 @@ describe('openBlockPacker', () => {
   });
 
   it('rejects what a thread had when it died, and everything after it', async () => {
-    await using packer = await openBlockPacker({ ...vmdk, level: 42 as DeflateLevel });
-    const failure = { code: 'internal', retryable: true, message: expect.stringContaining('level') };
+    await using packer = await openBlockPacker({ ...vmdk, deflater: 'none' as DeflaterName });
+    const failure = { code: 'internal', retryable: true, message: expect.stringContaining('deflater') };
     const packs = [0, 1, 2, 3].map((index) =>
       packer.pack({ index, content: bufferOf(makeBlock('text', index)) }),
     );
@@ -149,8 +149,8 @@ describe('openBlockPacker', () => {
   });
 
   it('starts new threads for those who come after a thread died', async () => {
-    const level = 42 as DeflateLevel;
-    await using dying = await openBlockPacker({ container: 'vmdk-stream-optimized', diskBytes, level });
+    const deflater = 'none' as DeflaterName;
+    await using dying = await openBlockPacker({ container: 'vmdk-stream-optimized', diskBytes, deflater });
     const work = { index: 1, content: bufferOf(makeBlock('text', 1)) };
     await expect(dying.pack(work)).rejects.toMatchObject({ code: 'internal', retryable: true });
     await using next = await openBlockPacker({ container: 'raw', diskBytes });

@@ -6,9 +6,9 @@ import { BLOCK_BYTES, type Chunk, type PackedBlock } from '../../src/blocks/stre
 import type { Container, FileSlice } from '../../src/domain/image.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { openBlockPacker } from '../../src/images/block-packer.ts';
+import type { DeflaterName } from '../../src/images/deflate.ts';
 import { inspectHeader } from '../../src/images/header-guard.ts';
 import { createStreamEncoder, maxFileBytes } from '../../src/images/stream-encoder.ts';
-import type { DeflateLevel } from '../../src/images/vmdk-grain.ts';
 import { runTool } from '../../src/processes/child.ts';
 import { checkDisk } from '../../src/sandbox/ec2/disk-check.ts';
 import {
@@ -35,8 +35,8 @@ beforeAll(async () => {
 });
 afterAll(() => folder[Symbol.asyncDispose]());
 
-const openPacker = (container: Container, diskBytes: number, level: DeflateLevel = 1) =>
-  openBlockPacker({ container, diskBytes, threads: 1, level });
+const openPacker = (container: Container, diskBytes: number, deflater: DeflaterName = 'zlib') =>
+  openBlockPacker({ container, diskBytes, threads: 1, deflater });
 
 describe.each(CONTAINERS)('createStreamEncoder for %s', (container) => {
   it.each<[string, number, [number, BlockKind][]]>([
@@ -164,7 +164,7 @@ async function checkCut(given: {
   );
   const raw = await writeSource(diskBytes, content);
   const made = folder.join('made');
-  const first = await packAt(1);
+  const first = await packBy('zlib');
   const chunkCount = [...encode(createStreamEncoder({ container, diskBytes }), first, { isNew: true })]
     .length;
   const encoder = createStreamEncoder({ container, diskBytes });
@@ -176,11 +176,11 @@ async function checkCut(given: {
   }
   const snapshot = JSON.parse(JSON.stringify(encoder.snapshot())) as JsonObject;
   const next = createStreamEncoder({ container, diskBytes, snapshot });
-  await writeChunks(made, [...head, ...encode(next, await packAt(9), { isNew: false })]);
+  await writeChunks(made, [...head, ...encode(next, await packBy('libdeflate'), { isNew: false })]);
   await expectSameDisk({ raw, made, container });
 
-  async function packAt(level: DeflateLevel): Promise<PackedBlock[]> {
-    await using packer = await openPacker(container, diskBytes, level);
+  async function packBy(deflater: DeflaterName): Promise<PackedBlock[]> {
+    await using packer = await openPacker(container, diskBytes, deflater);
     return await packContent(packer, content);
   }
 }

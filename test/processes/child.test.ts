@@ -96,7 +96,9 @@ describe('a tool that goes on', () => {
     });
     const [text] = (await once(parent.stdout, 'data')) as [Buffer];
     const pid = Number(text.toString());
-    expect(await isAlive(pid)).toBe(true);
+    // From then on: before, it is setpriv, which has not asked the kernel yet to end it with its parent.
+    const command = async () => (await readFile(`/proc/${pid}/comm`, 'utf8')).trim();
+    await expect.poll(command, { timeout: 5_000, interval: 20 }).toBe('sleep');
     parent.kill('SIGKILL');
     await expect.poll(() => isAlive(pid), { timeout: 5_000, interval: 20 }).toBe(false);
   });

@@ -1,6 +1,7 @@
 /** Runs a worker process for one measurement. */
 import { join } from 'node:path';
 import { type RunningTool, startTool } from '../../src/processes/child.ts';
+import { SMALL_HEAP_FLAGS } from '../../src/processes/small-heap.ts';
 import type { TransferFigures, TransferJob, TransferMessage } from './transfer-job.ts';
 
 export type TransferOptions = {
@@ -30,7 +31,7 @@ export async function startTransfer(options: TransferOptions): Promise<RunningTr
   let last: TransferFigures | null = null;
   const worker = await startTool({
     command: process.execPath,
-    args: [WORKER, JSON.stringify(job)],
+    args: [...SMALL_HEAP_FLAGS, WORKER, JSON.stringify(job)],
     environment,
     signal,
     onLine: (line) => {

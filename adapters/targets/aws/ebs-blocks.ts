@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PutSnapshotBlockCommand } from '@aws-sdk/client-ebs';
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { BlockSink } from '../../../src/domain/ports.ts';
+import { createBlockSender } from './ebs-block-request.ts';
 import { EBS_BLOCK_BYTES } from './ebs-client.ts';
 import { blockCall, type DiskUpload } from './ebs-snapshot.ts';
 import { askUntil, awsCodeOf } from './errors.ts';
@@ -22,6 +23,7 @@ export function createBlockWriter(upload: DiskUpload, snapshotId: string): Write
   const { aws, request, context } = upload;
   const signalWith = createSignalJoiner(context.signal);
   const pace = createPace();
+  const sendBlock = createBlockSender(aws.ebs);
   return async ({ index, bytes, sha256 }, signal) => {
     if (bytes.length !== EBS_BLOCK_BYTES)
       throw new TypeError(`block ${index} has ${bytes.length} bytes instead of ${EBS_BLOCK_BYTES}`);
@@ -40,7 +42,7 @@ export function createBlockWriter(upload: DiskUpload, snapshotId: string): Write
     const call = blockCall(aws, { doing, action: 'ebs:PutSnapshotBlock', snapshotId });
     const send = async () => {
       await pace();
-      return aws.ebs.send(command, { abortSignal });
+      return await sendBlock(command, abortSignal);
     };
     const inTurn = () => aws.blockLimits.writes.run(send, abortSignal);
     const answer = await askUntil(abortSignal, call, inTurn).catch((error: unknown) => {

@@ -11,7 +11,6 @@ type SandboxOptions = {
   port?: number;
   folder?: string;
   seed?: boolean;
-  ebsDrop?: boolean;
   json?: boolean;
 };
 
@@ -32,7 +31,6 @@ export function addSandbox(program: Command, context: CommandContext): void {
     .option('--port <port>', `TCP port (default ${AWS_PORT}, Azure ${AZURE_PORT}); 0 takes a free one`, port)
     .option('--folder <folder>', 'where its state lives (default LANDFALL_HOME/sandbox, or sandbox-azure)')
     .option('--no-seed', 'start without the demo bucket and the vmimport role')
-    .option('--ebs-drop', 'check the blocks sent to EBS direct and throw them away, to measure the sender')
     .option('--json', 'print where it listens as one JSON line')
     .action((options: SandboxOptions) =>
       options.azure === true ? serveAzure(context, options) : serveAws(context, options),
@@ -46,12 +44,7 @@ async function serveAws(context: CommandContext, options: SandboxOptions): Promi
   const { seedDemo } = await import('../../sandbox/seed.ts');
   const { startSandbox } = await import('../../sandbox/server.ts');
   const folder = folderOf(options, config, 'sandbox');
-  await using sandbox = await startSandbox({
-    folder,
-    port: options.port ?? AWS_PORT,
-    log,
-    dropsEbsBlocks: options.ebsDrop === true,
-  });
+  await using sandbox = await startSandbox({ folder, port: options.port ?? AWS_PORT, log });
   if (options.seed !== false) await seedDemo(sandbox);
   if (options.json === true) {
     terminal.json({ url: sandbox.url, environment: sandbox.environment });
@@ -66,11 +59,10 @@ async function serveAws(context: CommandContext, options: SandboxOptions): Promi
 
 async function serveAzure(context: CommandContext, options: SandboxOptions): Promise<void> {
   const { interrupted, terminal } = context;
-  if (options.ebsDrop === true || options.seed === false) {
+  if (options.seed === false) {
     throw new LandfallError({
       code: 'usage',
-      message:
-        '`landfall sandbox --azure` takes neither --ebs-drop nor --no-seed: they are of the look-alike AWS.',
+      message: '`landfall sandbox --azure` does not take --no-seed: it is of the look-alike AWS.',
     });
   }
   const config = context.config();

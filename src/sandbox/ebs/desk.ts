@@ -5,7 +5,7 @@ import type { HttpAnswer } from '../http.ts';
 import type { SnapshotWrites } from './snapshot-writes.ts';
 import type { Tokens } from './tokens.ts';
 
-export type EbsDesk = Ec2Cloud & { writes: SnapshotWrites; tokens: Tokens; dropsBlocks: boolean };
+export type EbsDesk = Ec2Cloud & { writes: SnapshotWrites; tokens: Tokens };
 
 export function answerJson(status: number, body: JsonObject): HttpAnswer {
   const headers = { 'content-type': 'application/json' };

@@ -36,12 +36,11 @@ export async function holdSnapshot(files: Ec2Files, { id, bytes, writing }: Snap
   await file.truncate(bytes);
   const log = await openDigestLog(files.blockLog(id));
   owned.defer(log.close);
-  const isDropped = writing?.isDropped === true;
   const resources = owned.move();
   const underWay = new Map<number, { sha256: Buffer; done: Promise<void> }>();
 
   const store = async ({ index, sha256, pieces }: Block): Promise<void> => {
-    if (!isDropped) await writePieces({ file, pieces, position: index * BLOCK_BYTES });
+    await writePieces({ file, pieces, position: index * BLOCK_BYTES });
     log.add(index, sha256);
   };
   const held: HeldSnapshot = {

@@ -17,7 +17,7 @@ export async function takeParentBlocks({
   signal: AbortSignal;
 }): Promise<void> {
   const parentId = snapshot.writing?.parentId ?? null;
-  if (parentId === null || snapshot.writing?.isDropped === true) return;
+  if (parentId === null) return;
   const path = cloud.files.snapshot(parentId);
   await using parent = await open(path, 'r');
   const { size } = await parent.stat();

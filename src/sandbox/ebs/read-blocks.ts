@@ -201,12 +201,6 @@ function requireReadable({ store }: EbsDesk, id: string): Snapshot {
       `The snapshot '${id}' is in the state '${snapshot.state}', not completed.`,
     );
   }
-  if (snapshot.writing?.isDropped === true) {
-    throw invalid(
-      'INVALID_SNAPSHOT_ID',
-      `The blocks of '${id}' were checked and dropped: they cannot be read.`,
-    );
-  }
   return snapshot;
 }
 

@@ -29,8 +29,6 @@ export type EbsOptions = {
   writes: SnapshotWrites;
   /** Proves that a token is ours. */
   secret: string;
-  /** For measurements: blocks are checked and thrown away, and no quota holds their writer back. */
-  dropsBlocks: boolean;
 };
 
 export type Ebs = {
@@ -42,10 +40,9 @@ export type Ebs = {
   answer(call: EbsCall, request: { http: HttpRequest; body: EbsBody }): Promise<HttpAnswer>;
 };
 
-export function createEbs({ cloud, writes, secret, dropsBlocks }: EbsOptions): Ebs {
-  const desk: EbsDesk = { ...cloud, writes, tokens: createTokens(secret), dropsBlocks };
-  const free = dropsBlocks ? { PutSnapshotBlock: Number.POSITIVE_INFINITY } : {};
-  const rates = createRequestRates({ ...cloud.limits.ebsRequestsPerSecond, ...free });
+export function createEbs({ cloud, writes, secret }: EbsOptions): Ebs {
+  const desk: EbsDesk = { ...cloud, writes, tokens: createTokens(secret) };
+  const rates = createRequestRates(cloud.limits.ebsRequestsPerSecond);
   return {
     understand: readCall,
     admit: ({ action }) => rates.admit(action),

@@ -185,7 +185,6 @@ function createSnapshot({
       touchedAt: now,
       progress: 0,
       completion: null,
-      isDropped: desk.dropsBlocks || parent?.writing?.isDropped === true,
     },
   };
 }

@@ -104,8 +104,6 @@ export type BlockWriting = {
   progress: number;
   /** What CompleteSnapshot was told; no more blocks are taken. */
   completion: Completion | null;
-  /** Its blocks were checked and thrown away: it cannot be read. */
-  isDropped: boolean;
 };
 
 export type Completion = { changedBlocksCount: number; checksum: string | null };

@@ -1,9 +1,9 @@
-import { EBSClient, ListSnapshotBlocksCommand } from '@aws-sdk/client-ebs';
+import { EBSClient } from '@aws-sdk/client-ebs';
 import { CreateRoleCommand, PutRolePolicyCommand, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createRequestRates } from '../../../src/sandbox/ebs/request-rates.ts';
 import { type Fixture, startFixture } from '../server-fixture.ts';
-import { block, complete, FAST, put, readAll, start, untilState } from './blocks.ts';
+import { block, complete, FAST, put, start } from './blocks.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -159,21 +159,4 @@ describe('who asks', () => {
       'implicitDeny',
     ]);
   });
-});
-
-it('checks and drops blocks where it is told to', async () => {
-  await using own = await startFixture({ limits: FAST, dropsEbsBlocks: true });
-  const [client, ec2] = [own.ebs(), own.ec2()];
-  const id = await start(client);
-  await client.send(put(id, 0, block(1)));
-  await expect(
-    client.send(put(id, 1, block(1), { Checksum: Buffer.alloc(32).toString('base64') })),
-  ).rejects.toMatchObject({
-    Reason: 'INVALID_BLOCK',
-  });
-  await client.send(complete(id, 1));
-  await untilState(ec2, id, 'completed');
-  const list = new ListSnapshotBlocksCommand({ SnapshotId: id });
-  await expect(client.send(list)).rejects.toThrow('dropped');
-  await expect(readAll(client, id)).rejects.toMatchObject({ Reason: 'INVALID_SNAPSHOT_ID' });
 });

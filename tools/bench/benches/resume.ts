@@ -33,7 +33,7 @@ export const resume: Bench = {
     const disk = await ground.guestDisk(ground.dataBytes(GIB));
     const rows: BenchRow[] = [];
     for (const form of ['parts', 'blocks'] as const) {
-      await using cloud = await ground.openCloud({ dropsBlocks: true });
+      await using cloud = await ground.openCloud();
       await using proxy = await openCountingProxy(cloud.url);
       rows.push(...(await measureKills({ ground, cloud, proxy, disk, form })));
     }
