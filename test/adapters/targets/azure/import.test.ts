@@ -1,5 +1,5 @@
 /** How a machine is made, and what stands in its way. Deaths at each write to the ledger are the contract's. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   ENCRYPTION_ACTIONS,
   GROUP_ACTIONS,
@@ -8,55 +8,19 @@ import {
   SNAPSHOT_ACTIONS,
   SUBNET_ACTIONS,
 } from '../../../../adapters/targets/azure/role.ts';
-import type { InjectedError } from '../../../../src/sandbox/faults.ts';
 import { createDurableState, type FakeStepContext } from '../../../fakes/step-context.ts';
 import { FAST, GROUP } from '../../../sandbox/azure/fixture.ts';
 import { untilDone } from '../drive-target.ts';
-import {
-  attemptOf,
-  type ImportWork,
-  type MachineGround,
-  openMachineGround,
-  type Prepared,
-} from './machine-ground.ts';
+import { attemptOf, type ImportWork, type MachineGround, openMachineGround } from './machine-ground.ts';
 
 const GIB = 2 ** 30;
 
 let ground: MachineGround;
 
 beforeAll(async () => {
-  ground = await openMachineGround({
-    limits: { cores: 8, exhaustedSizes: ['Standard_E2s_v5'], guestMemoryMib: 128 },
-  });
+  ground = await openMachineGround({ limits: { guestMemoryMib: 128 } });
 }, 60_000);
-afterEach(async () => {
-  ground.fixture.sandbox.faults.clear();
-  ground.fixture.sandbox.rights.reset();
-}, 30_000);
 afterAll(() => ground[Symbol.asyncDispose](), 60_000);
-
-const CREATE = 'VirtualMachines_CreateOrUpdate';
-
-function refuse(action: string, error: InjectedError, times = 20): void {
-  ground.fixture.sandbox.faults.add({ service: 'arm', action, error, times });
-}
-
-/** Uploads, does what is to be tested, and removes what it left. */
-async function inRun(
-  run: string,
-  prepared: Prepared,
-  test: (work: ImportWork, attempt: () => FakeStepContext) => Promise<void>,
-): Promise<void> {
-  const state = createDurableState();
-  const attempt = (): FakeStepContext => attemptOf(run, state);
-  try {
-    await test(await ground.prepare(attempt(), prepared), attempt);
-  } finally {
-    ground.fixture.sandbox.faults.clear();
-    ground.fixture.sandbox.rights.reset();
-    await ground.removeAll(run);
-  }
-}
 
 async function onlyMachine() {
   return ground.fixture.compute.virtualMachines.get(GROUP, 'web01');
@@ -66,7 +30,7 @@ describe('a machine', () => {
   test('boots from the disk that boots, has the others in their order, its size, its address and its tags', async () => {
     const traits = { diskCount: 3, bootDisk: '1', cpus: 2, memoryBytes: 6 * GIB };
     const to = { privateIp: '10.20.0.9', tags: { owner: 'shop' }, zone: '2' };
-    await inRun('shape', { traits, to }, async (work, attempt) => {
+    await ground.inRun('shape', { traits, to }, async (work, attempt) => {
       const landing = await ground.land(work, attempt());
       const machine = await onlyMachine();
       expect(machine).toMatchObject({
@@ -101,7 +65,7 @@ describe('a machine', () => {
 
   test('with UEFI, Secure Boot and a TPM is of generation 2, from its boot disk on', async () => {
     const traits = { firmware: 'uefi' as const, secureBoot: true, diskCount: 2 };
-    await inRun('trusted', { traits, to: { vtpm: true } }, async (work, attempt) => {
+    await ground.inRun('trusted', { traits, to: { vtpm: true } }, async (work, attempt) => {
       await ground.land(work, attempt());
       expect(await onlyMachine()).toMatchObject({
         securityProfile: {
@@ -119,7 +83,7 @@ describe('a machine', () => {
 
   test('of Windows says so, under a name that Windows takes', async () => {
     const traits = { os: 'windows2019srv_64Guest', name: 'accounting-server-03' };
-    await inRun('windows', { traits }, async (work, attempt) => {
+    await ground.inRun('windows', { traits }, async (work, attempt) => {
       const landing = await ground.land(work, attempt());
       expect(landing.id).toBe('accounting-serv');
       const machine = await ground.fixture.compute.virtualMachines.get(GROUP, landing.id);
@@ -158,7 +122,7 @@ describe('a machine', () => {
 
 describe('a disk', () => {
   test('to which somebody has access is waited for', async () => {
-    await inRun('busy', {}, async (work, attempt) => {
+    await ground.inRun('busy', {}, async (work, attempt) => {
       const { compute } = ground.fixture;
       const name = String(work.artifacts[0]?.ref.name);
       await compute.disks.grantAccess(GROUP, name, { access: 'Read', durationInSeconds: 600 }, FAST);
@@ -173,7 +137,7 @@ describe('a disk', () => {
   }, 60_000);
 
   test('that is gone is told, and nothing is made', async () => {
-    await inRun('gone', {}, async (work, attempt) => {
+    await ground.inRun('gone', {}, async (work, attempt) => {
       await ground.fixture.compute.disks.delete(GROUP, String(work.artifacts[0]?.ref.name), FAST);
       await expect(ground.step(work, attempt())).rejects.toMatchObject({
         code: 'target-missing',
@@ -186,7 +150,7 @@ describe('a disk', () => {
 
 describe('what somebody removed', () => {
   test('is made again: first the machine, then both it and its interface, with the same disks', async () => {
-    await inRun('removed', {}, async (work, attempt) => {
+    await ground.inRun('removed', {}, async (work, attempt) => {
       const { compute, network } = ground.fixture;
       const first = await ground.land(work, attempt());
       await compute.virtualMachines.delete(GROUP, 'web01', { forceDeletion: true, ...FAST });
@@ -212,9 +176,9 @@ describe('what somebody removed', () => {
 
 describe('what is not ours', () => {
   test('stays as it is: a machine of the same name', async () => {
-    await inRun('first-run', {}, async (work, attempt) => {
+    await ground.inRun('first-run', {}, async (work, attempt) => {
       const { vmId } = (await ground.land(work, attempt())).ref;
-      await inRun('second-run', {}, async (other, theirs) => {
+      await ground.inRun('second-run', {}, async (other, theirs) => {
         await expect(untilDone(() => ground.step(other, theirs()))).rejects.toMatchObject({
           code: 'target-refused',
           message: expect.stringMatching(/There is a virtual machine web01 in landfall-demo already/),
@@ -225,151 +189,4 @@ describe('what is not ours', () => {
       });
     });
   }, 60_000);
-});
-
-describe('a machine that Azure cannot start', () => {
-  test('is removed, and the next try makes another one of the same disks', async () => {
-    await inRun('sold-out', {}, async (work, attempt) => {
-      refuse(
-        CREATE,
-        { status: 409, code: 'AllocationFailed', message: 'No capacity here.', isLate: true },
-        1,
-      );
-      const state = attempt().state;
-      await expect(ground.land(work, attempt())).rejects.toMatchObject({
-        code: 'import-failed',
-        retryable: true,
-        message: expect.stringMatching(/could not start the virtual machine web01.*The disks are kept/),
-      });
-      expect((await ground.kinds('sold-out')).sort()).toEqual([
-        'disk',
-        'network-interface',
-        'security-group',
-      ]);
-      const landing = await ground.land(work, attempt());
-      expect((await ground.observe(landing, attempt())).state).toBe('running');
-      const tries = state.ledger
-        .filter(({ thing }) => thing === 'virtual-machine')
-        .map((entry) => entry.state);
-      expect(tries).toEqual(['failed', 'done']);
-    });
-  }, 60_000);
-
-  test.each<[string, Prepared, object]>([
-    ['over quota', { to: { size: 'Standard_D16s_v5' } }, { code: 'target-limit', retryable: true }],
-    [
-      'of a size that is sold out',
-      { to: { size: 'Standard_E2s_v5' } },
-      { code: 'target-refused', retryable: false },
-    ],
-    ['too large for any size', { traits: { cpus: 500 } }, { code: 'target-refused', retryable: false }],
-  ])('%s is refused with what to do', async (_, prepared, error) => {
-    await inRun('refused', prepared, async (work, attempt) => {
-      await expect(ground.land(work, attempt())).rejects.toMatchObject(error);
-      expect(await ground.kinds('refused')).not.toContain('virtual-machine');
-    });
-  });
-
-  test('at an address that something has is refused, and may be tried again', async () => {
-    await inRun('neighbour', { to: { privateIp: '10.20.3.3' } }, async (work, attempt) => {
-      await ground.land(work, attempt());
-      await inRun('latecomer', { to: { privateIp: '10.20.3.3', name: 'web02' } }, async (other, late) => {
-        await expect(ground.land(other, late())).rejects.toMatchObject({
-          code: 'target-refused',
-          retryable: true,
-          message: expect.stringContaining('`privateIp`'),
-        });
-      });
-    });
-  }, 60_000);
-});
-
-describe('Resource Manager', () => {
-  test('that loses its answer has made one machine, which the next call finds', async () => {
-    await inRun('lost', {}, async (work, attempt) => {
-      ground.fixture.sandbox.faults.add({ service: 'arm', action: CREATE, dropAnswer: true, times: 1 });
-      await ground.step(work, attempt()).catch((error: unknown) => {
-        expect(error).toMatchObject({ retryable: true });
-      });
-      const landing = await ground.land(work, attempt());
-      expect(landing.ref.vmId).toBe((await onlyMachine()).vmId);
-    });
-  }, 60_000);
-
-  test('that throttles and is away for a moment is asked again, not before Retry-After', async () => {
-    await inRun('throttled', {}, async (work, attempt) => {
-      refuse(CREATE, { status: 429, code: 'TooManyRequests', retryAfterSeconds: 1 }, 1);
-      refuse('NetworkInterfaces_CreateOrUpdate', { status: 503, code: 'ServiceUnavailable' }, 1);
-      const startedAt = performance.now();
-      await ground.land(work, attempt());
-      expect(performance.now() - startedAt).toBeGreaterThan(950);
-    });
-  }, 60_000);
-
-  test.each<[string, string, InjectedError, object]>([
-    [
-      'busy with it',
-      CREATE,
-      { status: 409, code: 'AnotherOperationInProgress' },
-      { code: 'target-unavailable', retryable: true },
-    ],
-    [
-      'away for long',
-      CREATE,
-      { status: 503, code: 'ServiceUnavailable' },
-      { code: 'target-unavailable', retryable: true },
-    ],
-    [
-      'without its resource group',
-      'Disks_Get',
-      { status: 404, code: 'ResourceGroupNotFound' },
-      { code: 'target-missing', message: expect.stringContaining('`resourceGroup`') },
-    ],
-    [
-      'without the group of the run any more',
-      'NetworkInterfaces_CreateOrUpdate',
-      {
-        status: 400,
-        code: 'InvalidResourceReference',
-        message: 'Resource QUARANTINE referenced by resource web01-nic was not found.',
-      },
-      { code: 'target-unavailable', retryable: true, message: expect.stringContaining('made again') },
-    ],
-  ])(
-    'that is %s is told so',
-    async (_, action, error, expected) => {
-      await inRun('troubled', {}, async (work, attempt) => {
-        const { subscriptionId } = ground.fixture.sandbox;
-        const quarantine = `/subscriptions/${subscriptionId}/resourceGroups/${GROUP}/providers/Microsoft.Network/networkSecurityGroups/landfall-quarantine-troubled`;
-        const message = error.message?.replace('QUARANTINE', quarantine);
-        refuse(action, { ...error, ...(message === undefined ? {} : { message }) });
-        await expect(ground.land(work, attempt())).rejects.toMatchObject(expected);
-      });
-    },
-    60_000,
-  );
-
-  test('that denies the look at its own operations names that action', async () => {
-    await inRun('unseen', {}, async (work, attempt) => {
-      ground.fixture.sandbox.rights.deny('Microsoft.Network/locations/operations/read');
-      await expect(ground.land(work, attempt())).rejects.toMatchObject({
-        code: 'target-denied',
-        message: expect.stringMatching(
-          /Grant Microsoft\.Network\/locations\/operations\/read on \/subscriptions/,
-        ),
-      });
-    });
-  });
-
-  test('that denies what a machine uses names that action, not the one that was asked for', async () => {
-    await inRun('linked', {}, async (work, attempt) => {
-      ground.fixture.sandbox.rights.deny('Microsoft.Network/virtualNetworks/subnets/join/action');
-      await expect(ground.land(work, attempt())).rejects.toMatchObject({
-        code: 'target-denied',
-        message: expect.stringMatching(
-          /Grant Microsoft\.Network\/virtualNetworks\/subnets\/join\/action on .*subnets\/servers/,
-        ),
-      });
-    });
-  });
 });

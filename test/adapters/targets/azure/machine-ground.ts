@@ -14,7 +14,7 @@ import type { Artifact, Landing, Observation } from '../../../../src/domain/land
 import type { Machine } from '../../../../src/domain/machine.ts';
 import type { StepOutcome } from '../../../../src/domain/ports.ts';
 import type { AzureSandboxOptions } from '../../../../src/sandbox/azure/server.ts';
-import type { DurableState, FakeStepContext } from '../../../fakes/step-context.ts';
+import { createDurableState, type DurableState, type FakeStepContext } from '../../../fakes/step-context.ts';
 import { type AzureFixture, FAST, GROUP, startAzureFixture } from '../../../sandbox/azure/fixture.ts';
 import { bootDisk } from '../../../sandbox/ec2/boot-sector.ts';
 import { contextOf, untilDone, uploadThrough } from '../drive-target.ts';
@@ -37,6 +37,12 @@ export type MachineGround = AsyncDisposable & {
   /** Kinds of what carries the run's tag. */
   kinds(run: string): Promise<string[]>;
   removeAll(run: string): Promise<void>;
+  /** Uploads, does what is to be tested, and removes what it left. */
+  inRun(
+    run: string,
+    prepared: Prepared,
+    test: (work: ImportWork, attempt: () => FakeStepContext) => Promise<void>,
+  ): Promise<void>;
 };
 
 export type Prepared = { text?: string; end?: 'rest' | 'power-off'; traits?: MachineTraits; to?: JsonObject };
@@ -98,6 +104,17 @@ export async function openMachineGround(options: Partial<AzureSandboxOptions> = 
     async removeAll(run) {
       for (const thing of await findTagged(azure, run, soon()))
         await removeTagged(azure, thing, { run, signal: soon() });
+    },
+    async inRun(run, prepared, test) {
+      const state = createDurableState();
+      const attempt = (): FakeStepContext => attemptOf(run, state);
+      try {
+        await test(await ground.prepare(attempt(), prepared), attempt);
+      } finally {
+        sandbox.faults.clear();
+        sandbox.rights.reset();
+        await ground.removeAll(run);
+      }
     },
     [Symbol.asyncDispose]: () => fixture[Symbol.asyncDispose](),
   };
