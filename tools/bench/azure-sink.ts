@@ -94,10 +94,11 @@ async function putPages(request: IncomingMessage, { uploadBytes, held }: Disk): 
   const [start, lengthBytes] = [Number(first), Number(last) + 1 - Number(first)];
   const checksum = checksumFor(request);
   let arrivedBytes = 0;
-  for await (const bytes of request) {
-    arrivedBytes += (bytes as Buffer).length;
-    checksum.append(bytes as Buffer);
-  }
+  request.on('data', (bytes: Buffer) => {
+    arrivedBytes += bytes.length;
+    checksum.append(bytes);
+  });
+  await once(request, 'end');
   const isPage = first !== '' && start % PAGE_BYTES === 0 && lengthBytes % PAGE_BYTES === 0;
   const isInside = lengthBytes > 0 && lengthBytes <= MAX_PAGES_BYTES && start + lengthBytes <= uploadBytes;
   if (!isPage || !isInside) return refusePages(416, 'InvalidPageRange');

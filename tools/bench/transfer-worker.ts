@@ -6,7 +6,6 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sources, targets } from '../../adapters/registry.ts';
-import { azureTarget } from '../../adapters/targets/azure/azure.ts';
 import { openDiskReader } from '../../src/blocks/disk-reader.ts';
 import { NBD_CONNECTIONS, NBD_REQUESTS_IN_FLIGHT } from '../../src/blocks/nbd-client.ts';
 import { BLOCK_BYTES } from '../../src/blocks/stream-encoder.ts';
@@ -72,6 +71,7 @@ async function readDisk(uri: string, signal: AbortSignal): Promise<void> {
 async function uploadDisk(job: UploadJob, signal: AbortSignal): Promise<void> {
   await using state = openState(job.redisUrl);
   await using scratch = await openScratch();
+  await loadTarget(job);
   const attempt = { state, signal, work: await openWork(job, scratch.folder, signal) };
   const { prepared, images } = attempt.work.record;
   const finish = await startProcessFigures();
@@ -117,8 +117,14 @@ async function openWork(job: UploadJob, folder: string, signal: AbortSignal): Pr
   };
 }
 
+/** A worker that has been at work for a while has its cloud's SDK: to load it takes half a second, once. */
+async function loadTarget({ azure }: UploadJob): Promise<void> {
+  if (azure === undefined) await import('../../adapters/targets/aws/target.ts');
+  else await import('../../adapters/targets/azure/target.ts');
+}
+
 function openTarget({ azure, form, bucket }: UploadJob, environment: AdapterEnvironment): Target {
-  if (azure !== undefined) return open(azureTarget, azure, environment) as Target;
+  if (azure !== undefined) return open(targets.azure, azure, environment) as Target;
   const via = form === 'blocks' ? 'ebs-direct' : 'import-snapshot';
   const region = process.env.AWS_REGION ?? '';
   return open(targets.aws, { region, bucket, via }, environment) as Target;
