@@ -13,7 +13,7 @@ export type ConsoleFailure = {
 };
 
 const DRIVERS_REMEDY =
-  "Boot the machine at its source and add the target's storage drivers to the initramfs (NVMe and ENA on AWS: `dracut --force --add-drivers 'nvme ena'`, or nvme in /etc/initramfs-tools/modules and `update-initramfs -u`), and name file systems by UUID in /etc/fstab.";
+  "Boot the machine at its source and add the target's storage drivers to the initramfs (AWS: nvme and ena; Azure: hv_vmbus, hv_storvsc and hv_netvsc; by `dracut --force --add-drivers 'NAMES'`, or a line for each in /etc/initramfs-tools/modules and `update-initramfs -u`), and name file systems by UUID in /etc/fstab.";
 const LOADER_REMEDY =
   "Check that the disk that boots is the first one, that the wave's firmware (bios or uefi) is that of the source, and that the boot loader is installed on that disk.";
 

@@ -9,7 +9,7 @@ import { startRedisServer } from '../../src/state/redis-server.ts';
 import { type Cloud, startCloud } from './cloud.ts';
 import { makeGuestDisk } from './guest-disk.ts';
 import { runTransfer } from './transfer.ts';
-import type { TransferFigures, TransferJob } from './transfer-job.ts';
+import type { TransferFigures, UploadJob } from './transfer-job.ts';
 
 export type BenchGround = AsyncDisposable & {
   signal: AbortSignal;
@@ -23,7 +23,7 @@ export type BenchGround = AsyncDisposable & {
   openCloud(options?: { dropsBlocks?: boolean }): Promise<Cloud>;
   /** Moves a disk, each time in a run of its own. */
   upload(work: UploadWork): Promise<TransferFigures>;
-  uploadJob(work: UploadWork): TransferJob;
+  uploadJob(work: UploadWork): UploadJob;
   /** Of a worker that moves disks to this cloud. */
   environmentOf(cloud: Cloud): Readonly<Record<string, string>>;
   /** Keeps what a worker told of itself, for those who look at all of them. */
@@ -64,7 +64,7 @@ export async function openBenchGround({ runs, sizeBytes, signal, say }: GroundOp
   const stagingFolder = await mkdtemp(join(folder, 'staging-'));
   const socketFolder = await makeScratchFolder('bench', SOCKET_PARENT);
   stack.defer(() => rm(socketFolder, { recursive: true, force: true }));
-  const uploadJob = ({ cloud, disk, form }: UploadWork): TransferJob => ({
+  const uploadJob = ({ cloud, disk, form }: UploadWork): UploadJob => ({
     kind: 'upload',
     run: `bench-${randomUUID()}`,
     disk,

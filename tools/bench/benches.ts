@@ -1,6 +1,8 @@
 /** The list of all benches, in the order in which they run. */
 import type { BenchGround } from './bench-ground.ts';
 import type { BenchRow } from './bench-row.ts';
+import { azureDense } from './benches/azure-dense.ts';
+import { azureSparse } from './benches/azure-sparse.ts';
 import { ebsDense } from './benches/ebs-dense.ts';
 import { ebsSparse } from './benches/ebs-sparse.ts';
 import { memory } from './benches/memory.ts';
@@ -14,4 +16,13 @@ export type Bench = {
   run(ground: BenchGround): Promise<BenchRow[]>;
 };
 
-export const BENCHES: readonly Bench[] = [read, vmdk, ebsDense, ebsSparse, memory, resume];
+export const BENCHES: readonly Bench[] = [
+  read,
+  vmdk,
+  ebsDense,
+  ebsSparse,
+  memory,
+  resume,
+  azureDense,
+  azureSparse,
+];

@@ -1,5 +1,6 @@
 /** What a bench asks of a worker process, and what that answers, as JSON lines on its standard output. */
 import type { UploadForm } from '../../src/domain/image.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
 
 export type TransferJob =
   /** Reads an NBD export to nothing. */
@@ -13,7 +14,11 @@ export type TransferJob =
       bucket: string;
       redisUrl: string;
       stagingFolder: string;
+      /** Options of an Azure target, to which it goes instead of the AWS one. */
+      azure?: JsonObject;
     };
+
+export type UploadJob = Extract<TransferJob, { kind: 'upload' }>;
 
 export type TransferFigures = {
   /** Of content that was read; holes are left out. */

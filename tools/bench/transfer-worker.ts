@@ -23,9 +23,7 @@ import type { StepInput } from '../../src/stages/step-input.ts';
 import { acquireLease, type Lease, type LeaseOf } from '../../src/state/lease.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { startProcessFigures } from './process-figures.ts';
-import type { TransferJob, TransferMessage } from './transfer-job.ts';
-
-type UploadJob = Extract<TransferJob, { kind: 'upload' }>;
+import type { TransferJob, TransferMessage, UploadJob } from './transfer-job.ts';
 
 /** As many as the client has requests under way. */
 const READ_LANES = NBD_CONNECTIONS * NBD_REQUESTS_IN_FLIGHT;
@@ -73,6 +71,7 @@ async function readDisk(uri: string, signal: AbortSignal): Promise<void> {
 async function uploadDisk(job: UploadJob, signal: AbortSignal): Promise<void> {
   await using state = openState(job.redisUrl);
   await using scratch = await openScratch();
+  await loadTarget(job);
   const attempt = { state, signal, work: await openWork(job, scratch.folder, signal) };
   const { prepared, images } = attempt.work.record;
   const finish = await startProcessFigures();
@@ -100,9 +99,7 @@ type Attempt = { state: State; work: Work; signal: AbortSignal };
 async function openWork(job: UploadJob, folder: string, signal: AbortSignal): Promise<Work> {
   const environment = { waveFolder: folder, scratchFolder: folder, cacheFolder: folder };
   const source = open(sources.files, {}, environment) as Source;
-  const via = job.form === 'blocks' ? 'ebs-direct' : 'import-snapshot';
-  const region = process.env.AWS_REGION ?? '';
-  const target = open(targets.aws, { region, bucket: job.bucket, via }, environment) as Target;
+  const target = openTarget(job, environment);
   const from = { disks: [{ path: job.disk, format: 'raw' }] };
   const [machine] = await source.machines(from, signal);
   if (machine === undefined) throw new TypeError(`${job.disk} is no machine's disk`);
@@ -112,10 +109,25 @@ async function openWork(job: UploadJob, folder: string, signal: AbortSignal): Pr
     record: newMachineRecord({ run: job.run, position: 0, plan, machine }),
     source,
     target,
-    // In the bucket, so that what this process writes to disks is staging and nothing else.
-    evidence: openEvidence(`s3://${job.bucket}/evidence`),
+    // In the bucket, or with the sockets in memory: what this process writes to disks is staging and nothing else.
+    evidence: openEvidence(
+      job.azure === undefined ? `s3://${job.bucket}/evidence` : join(folder, 'evidence'),
+    ),
     stagingFolder: job.stagingFolder,
   };
+}
+
+/** A worker that has been at work for a while has its cloud's SDK: to load it takes half a second, once. */
+async function loadTarget({ azure }: UploadJob): Promise<void> {
+  if (azure === undefined) await import('../../adapters/targets/aws/target.ts');
+  else await import('../../adapters/targets/azure/target.ts');
+}
+
+function openTarget({ azure, form, bucket }: UploadJob, environment: AdapterEnvironment): Target {
+  if (azure !== undefined) return open(targets.azure, azure, environment) as Target;
+  const via = form === 'blocks' ? 'ebs-direct' : 'import-snapshot';
+  const region = process.env.AWS_REGION ?? '';
+  return open(targets.aws, { region, bucket, via }, environment) as Target;
 }
 
 /** As a pool does it with a job from a queue. */

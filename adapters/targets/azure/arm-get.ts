@@ -4,7 +4,7 @@
  */
 import { RestError } from '@azure/arm-compute';
 import type { Azure } from './clients.ts';
-import { type AzureCall, ask, askUnless } from './errors.ts';
+import { type AzureCall, ask, askIfNamed } from './errors.ts';
 
 const TIMEOUT_MS = 60_000;
 
@@ -12,9 +12,7 @@ type ArmGet = { call: AzureCall /** With its `api-version`. */; path: string; si
 
 /** null where there is no such thing. */
 export function findArm(azure: Azure, get: ArmGet): Promise<unknown> {
-  return askUnless(['ResourceNotFound', 'NotFound', 'ResourceGroupNotFound'], get.call, () =>
-    send(azure, get),
-  );
+  return askIfNamed(get.call, () => send(azure, get));
 }
 
 /** All pages of a list. */

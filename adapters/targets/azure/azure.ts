@@ -1,11 +1,8 @@
-/**
- * How the Azure target presents itself. Azure's SDK takes 0.4 s and 80 MiB to load, which nobody pays who lands elsewhere
- * or only reads a wave: `target.ts`, which holds all that needs it, is loaded when something is first asked of Azure.
- */
+/** How the Azure target presents itself; `target.ts` holds all that needs Azure's SDK. */
 import type { z } from 'zod';
 import type { TargetAdapter } from '../../../src/domain/adapter.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
-import type { Target } from '../../../src/domain/ports.ts';
+import { createLazyTarget } from '../../../src/domain/lazy-target.ts';
 import { AZURE_CAPABILITIES, uploadForm } from './capabilities.ts';
 import { azureMachineOptionsSchema, azureOptionsSchema } from './options.ts';
 
@@ -14,26 +11,10 @@ export const azureTarget: TargetAdapter = {
   // Absent keys are left out of what these schemas give, never undefined: it is plain data.
   options: azureOptionsSchema as unknown as z.ZodType<JsonObject>,
   machineOptions: azureMachineOptionsSchema as unknown as z.ZodType<JsonObject>,
-  create: createLazyTarget,
+  create: (options) =>
+    createLazyTarget({
+      capabilities: AZURE_CAPABILITIES,
+      uploadForm,
+      load: async () => (await import('./target.ts')).createAzureTarget(options),
+    }),
 };
-
-function createLazyTarget(options: JsonObject): Target {
-  let loading: Promise<Target> | null = null;
-  const loaded = (): Promise<Target> => {
-    loading ??= import('./target.ts').then(({ createAzureTarget }) => createAzureTarget(options));
-    return loading;
-  };
-  return {
-    capabilities: AZURE_CAPABILITIES,
-    uploadForm,
-    preflight: async (...asked) => (await loaded()).preflight(...asked),
-    openUpload: async (...asked) => (await loaded()).openUpload(...asked),
-    import: async (...asked) => (await loaded()).import(...asked),
-    observe: async (...asked) => (await loaded()).observe(...asked),
-    admit: async (...asked) => (await loaded()).admit(...asked),
-    openLanded: async (...asked) => (await loaded()).openLanded(...asked),
-    discard: async (...asked) => (await loaded()).discard(...asked),
-    findTagged: async (...asked) => (await loaded()).findTagged(...asked),
-    removeTagged: async (...asked) => (await loaded()).removeTagged(...asked),
-  };
-}

@@ -99,6 +99,11 @@ export async function askIfFound<T>(call: AzureCall, send: () => PromiseLike<T>)
   return askUnless(['ResourceNotFound', 'NotFound'], call, send);
 }
 
+/** The same for what a wave names by its id: its resource group may be any, and may be away. */
+export async function askIfNamed<T>(call: AzureCall, send: () => PromiseLike<T>): Promise<T | null> {
+  return askUnless(['ResourceNotFound', 'NotFound', 'ResourceGroupNotFound'], call, send);
+}
+
 /** The same, but null where Azure answers with one of these codes. */
 export async function askUnless<T>(
   codes: readonly string[],
@@ -206,10 +211,12 @@ function classify({ action, resource }: AzureCall, { azureCode, said, status }: 
   return refused('');
 }
 
-/** A linked action is another one than what was asked for: Azure names it. */
+/** What is missing may be another action than what was asked for: one that it uses, or that follows. Azure names it. */
 function grantRemedy(action: string, resource: string, said: string): string {
   const linked = /permission to perform action\(s\) '([^']+)' on the linked scope\(s\) '([^']+)'/.exec(said);
-  const [, wanted = action, scope = resource] = linked ?? [];
+  const own = /authorization to perform action '([^']+)' over scope '([^']+)'/.exec(said);
+  const isAsked = own?.[1]?.toLowerCase() === action.toLowerCase();
+  const [, wanted = action, scope = resource] = linked ?? (isAsked ? [] : (own ?? []));
   return `Grant ${wanted} on ${scope} to the identity of this worker: docs/azure.md has one role with all that is needed. A grant takes some minutes to be known everywhere.`;
 }
 

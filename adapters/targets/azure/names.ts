@@ -63,7 +63,9 @@ export function tagsFor(of: {
 }): Tags {
   const { entry, extra } = of;
   const own = { [RUN_TAG]: entry.run, [MACHINE_TAG]: entry.machine, [TOKEN_TAG]: entry.token };
-  return { ...extra, ...cut(own) };
+  // Azure compares names without case, and refuses two that are the same.
+  const others = Object.entries(extra ?? {}).filter(([name]) => !Object.hasOwn(own, name.toLowerCase()));
+  return { ...Object.fromEntries(others), ...cut(own) };
 }
 
 /** null where there is none. Azure keeps the letters' case of a tag's name, and compares it without. */

@@ -40,10 +40,11 @@ import { takeSnapshot } from './snapshot.ts';
 export const DISK_KIND = 'azure-disk';
 
 /**
- * Of 4 MiB each where blocks lie side by side: 16 × 4 MiB in 100 ms are 640 MB/s, over the 500 MB/s of the fastest disks;
- * 16 × 512 KiB in 20 ms are 400 MB/s. https://learn.microsoft.com/azure/virtual-machines/disks-types
+ * The 64 blocks that callers wait with, in requests of 4 MiB each: with 16 at once they went in pieces of half of that,
+ * for 15 % more CPU and no more bytes under way. 8 × 4 MiB in 60 ms are the 500 MB/s of the fastest disks.
+ * https://learn.microsoft.com/azure/virtual-machines/disks-types
  */
-const MAX_REQUESTS_AT_ONCE = 16;
+const MAX_REQUESTS_AT_ONCE = 8;
 const FIRST_REQUESTS_AT_ONCE = 4;
 
 type Written = Parameters<BlockSink['finish']>[0];

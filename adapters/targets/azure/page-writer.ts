@@ -4,7 +4,7 @@
  * to come: while requests are few, each block goes at once; when the limit is reached, blocks gather behind it.
  * https://learn.microsoft.com/rest/api/storageservices/put-page
  *
- * Memory: what callers wait with (`MAX_BLOCKS_AT_ONCE` × 512 KiB), and as much again for neighbours put together.
+ * Memory: what callers wait with (`MAX_BLOCKS_AT_ONCE` × 512 KiB), and 4 MiB a request for neighbours put together.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PageBlobClient } from '@azure/storage-blob';

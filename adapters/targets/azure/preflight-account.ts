@@ -4,14 +4,15 @@ import { failed, findingOf, look, lookIfAllowed, passed } from '../../../src/dom
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import { findArm, listArm } from './arm-get.ts';
 import type { Azure } from './clients.ts';
-import { type AzureCall, askIfFound } from './errors.ts';
-import { groupPlace, subnetPlace } from './network-id.ts';
+import { type AzureCall, askIfNamed } from './errors.ts';
+import { groupPlace, isSameId, subnetPlace } from './network-id.ts';
 import { machineOptions } from './options.ts';
 import {
   ENCRYPTION_ACTIONS,
   GROUP_ACTIONS,
   LANDING_ACTIONS,
   missingActions,
+  OPERATION_ACTIONS,
   type Permission,
   SNAPSHOT_ACTIONS,
   SUBNET_ACTIONS,
@@ -71,8 +72,10 @@ export async function checkRights(
       const call = looking('our rights', 'Microsoft.Authorization/permissions/read', place.resourceGroup);
       const scope = scopeOf(place.subscription, place.resourceGroup);
       const path = `${scope}/providers/Microsoft.Authorization/permissions?${AUTHORIZATION_API}`;
-      const permissions = (await listArm(azure, { call, path, signal })) as Permission[];
-      const missing = missingActions(permissions, [...actions]);
+      const permissions = await askIfNamed(call, () => listArm(azure, { call, path, signal }));
+      // What is looked for in it will not be found: that is told.
+      if (permissions === null) return [];
+      const missing = missingActions(permissions as Permission[], [...actions]);
       if (missing.length === 0) return [passed(subject, 'our roles allow all that is needed')];
       const remedy = `Assign the role of docs/azure.md at ${place.resourceGroup} to the identity of the workers. A grant takes some minutes to be known everywhere.`;
       return [failed(subject, `our roles do not allow ${missing.join(', ')}`, remedy)];
@@ -83,20 +86,24 @@ export async function checkRights(
 }
 
 export async function checkEncryption(azure: Azure, signal: AbortSignal): Promise<Finding[]> {
-  const { diskEncryptionSet } = azure.options;
+  const { diskEncryptionSet, location } = azure.options;
   if (diskEncryptionSet === undefined) return [];
-  const [, , , , group = '', , , , name = ''] = diskEncryptionSet.split('/');
+  const [, , subscription = '', , group = '', , , , name = ''] = diskEncryptionSet.split('/');
   const subject = `disk encryption set ${name}`;
+  const remedy = `Name one of ${location} as \`diskEncryptionSet\`.`;
+  if (!isSameId(subscription, azure.options.subscription)) {
+    const message = `the disk encryption set is in another subscription, ${subscription}`;
+    return [failed(subject, message, remedy)];
+  }
   return look({ subject, signal }, async () => {
     const [action = ''] = ENCRYPTION_ACTIONS;
     const call = looking('the disk encryption set', action, `${name} in ${group}`);
-    const found = await askIfFound(call, () =>
+    const found = await askIfNamed(call, () =>
       azure.compute.diskEncryptionSets.get(group, name, { abortSignal: signal }),
     );
-    const remedy = `Name one of ${azure.options.location} as \`diskEncryptionSet\`.`;
     if (found === null) return [failed(subject, 'there is no such disk encryption set', remedy)];
-    if (found.location === azure.options.location) return [];
-    return [failed(subject, `it is in ${found.location}`, remedy)];
+    if (found.location === location) return [];
+    return [failed(subject, `the disk encryption set is in ${found.location}`, remedy)];
   });
 }
 
@@ -111,12 +118,15 @@ type Needed = { place: Place; actions: Set<string> };
 function neededRights({ options }: Azure, machines: readonly PlannedMachine[]): Map<string, Needed> {
   const needed = new Map<string, Needed>();
   const need = (place: Place, actions: readonly string[]): void => {
+    // Refused for that, whatever we may do there.
+    if (!isSameId(place.subscription, options.subscription)) return;
     const key = scopeOf(place.subscription, place.resourceGroup).toLowerCase();
     const known = needed.get(key) ?? { place, actions: new Set() };
     for (const action of actions) known.actions.add(action);
     needed.set(key, known);
   };
   need(options, LANDING_ACTIONS);
+  need(options, OPERATION_ACTIONS);
   if (options.keepSnapshots) need(options, SNAPSHOT_ACTIONS);
   const groups = [options.quarantineGroup];
   for (const { wave } of machines) {

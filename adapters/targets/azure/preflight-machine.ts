@@ -13,9 +13,12 @@ import type { Skus } from './skus.ts';
 import { trustedLaunchOf } from './trusted-launch.ts';
 import { machineName } from './virtual-machine.ts';
 
+const GIB = 2 ** 30;
 const TIB = 2 ** 40;
 /** What the master boot record that generation 1 boots by can address. https://learn.microsoft.com/azure/virtual-machines/generation-2 */
 const MAX_V1_BOOT_DISK_BYTES = 2 * TIB;
+/** https://learn.microsoft.com/azure/virtual-machines/managed-disks-overview#os-disk */
+const MAX_BOOT_DISK_BYTES = 4095 * GIB;
 /** Azure takes 50 tags; three are ours. */
 const MAX_TAGS = 47;
 
@@ -47,6 +50,9 @@ function checkGuest(machine: Machine, to: AzureMachineOptions): Finding[] {
     const message = `it boots by BIOS from ${formatBytes(boot.bytes)}; Azure takes at most 2 TiB then (generation 1)`;
     const remedy = 'Let the machine boot by UEFI, or from a smaller disk.';
     findings.push(failed(`${name} disk ${boot.id}`, message, remedy));
+  } else if (boot.bytes > MAX_BOOT_DISK_BYTES) {
+    const message = `it boots from ${formatBytes(boot.bytes)}; Azure takes at most ${MAX_BOOT_DISK_BYTES / GIB} GiB`;
+    findings.push(failed(`${name} disk ${boot.id}`, message, 'Let the machine boot from a smaller disk.'));
   }
   const trustedLaunch = trustedLaunchOf(machine, to);
   if (trustedLaunch !== null && firmware === 'bios') {

@@ -5,7 +5,7 @@ import { placeOfAddress, usableCount } from '../../../src/domain/ip-range.ts';
 import type { Machine } from '../../../src/domain/machine.ts';
 import type { Finding } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
-import { ask, askIfFound } from './errors.ts';
+import { ask, askIfNamed } from './errors.ts';
 import { type GroupPlace, groupPlace, isSameId, type SubnetPlace, subnetPlace } from './network-id.ts';
 import type { AzureMachineOptions } from './options.ts';
 import { looking } from './preflight-account.ts';
@@ -128,7 +128,7 @@ async function findNetwork(
 ): Promise<VirtualNetwork | null> {
   const resource = `${network} in ${resourceGroup}`;
   const call = looking('a virtual network', 'Microsoft.Network/virtualNetworks/read', resource);
-  return askIfFound(call, () =>
+  return askIfNamed(call, () =>
     azure.network.virtualNetworks.get(resourceGroup, network, { abortSignal: signal }),
   );
 }
@@ -140,7 +140,7 @@ async function findGroup(
 ): Promise<NetworkSecurityGroup | null> {
   const action = 'Microsoft.Network/networkSecurityGroups/read';
   const call = looking('a network security group', action, `${name} in ${resourceGroup}`);
-  return askIfFound(call, () =>
+  return askIfNamed(call, () =>
     azure.network.networkSecurityGroups.get(resourceGroup, name, { abortSignal: signal }),
   );
 }

@@ -26,7 +26,17 @@ export const LANDING_ACTIONS: readonly string[] = [
   'Microsoft.Network/networkSecurityGroups/join/action',
 ];
 
-/** The same, where the wave does not say `keepSnapshots: false`. */
+/**
+ * To ask how long-running operations go on. They belong to the subscription, not to a resource group; pre-flight sees
+ * whether a role that applies to the group has them.
+ */
+export const OPERATION_ACTIONS: readonly string[] = [
+  'Microsoft.Compute/locations/DiskOperations/read',
+  'Microsoft.Compute/locations/operations/read',
+  'Microsoft.Network/locations/operations/read',
+];
+
+/** At the resource group in which machines land, where the wave says `keepSnapshots: true`. */
 export const SNAPSHOT_ACTIONS: readonly string[] = [
   'Microsoft.Compute/snapshots/read',
   'Microsoft.Compute/snapshots/write',

@@ -34,12 +34,16 @@ export async function removeInterface(azure: Azure, name: string, { run, signal 
   );
 }
 
-/** Its name was noted before it was made. One that carries another token was made since, in this one's place. */
+/**
+ * Its name was noted before it was made. One that carries another token was made since, in this one's place; the one that
+ * was noted itself and lost its tags is refused like anything without them.
+ */
 export async function discardMachine(azure: Azure, entry: LedgerEntry, { signal }: Removal): Promise<void> {
   const name = entry.ref?.virtualMachine;
   if (typeof name !== 'string') return;
   const machine = await findMachine(azure, name, signal);
-  if (tagValue(machine?.tags, TOKEN_TAG) !== entry.token) return;
+  const isOurs = tagValue(machine?.tags, TOKEN_TAG) === entry.token;
+  if (!isOurs && (machine?.vmId === undefined || machine.vmId !== entry.ref?.vmId)) return;
   await removeMachine(azure, name, { run: entry.run, signal });
 }
 

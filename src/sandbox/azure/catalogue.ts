@@ -2,7 +2,7 @@
 import type { JsonObject } from '../../domain/json.ts';
 import type { HttpAnswer } from '../http.ts';
 import { type ArmCall, answerArmJson, parameterOf } from './arm-call.ts';
-import type { AzureCloud, AzureDesk } from './cloud.ts';
+import type { AzureCloud, AzureDesk, AzureLimits } from './cloud.ts';
 import { invalidParameter, notAllowed, refuse } from './refusals.ts';
 import { findById, groupId } from './resource-id.ts';
 import type { ManagedDisk, ResourceGroup } from './state.ts';
@@ -17,6 +17,8 @@ const LOCATIONS: Readonly<Record<string, string>> = {
   eastus: 'East US',
   westus2: 'West US 2',
 };
+/** Each has a quota of its own. */
+const DISK_TIERS = ['Standard', 'StandardSSD', 'Premium'] as const;
 const DISK_SKUS: Readonly<Record<string, number>> = {
   Standard_LRS: 32_767,
   StandardSSD_LRS: 32_767,
@@ -89,8 +91,9 @@ export function listSkus({ limits, location }: AzureDesk, { http }: ArmCall): Ht
   const wanted = filter === null ? location : /^location eq '([^']+)'$/.exec(filter)?.[1];
   if (wanted === undefined) throw refuse(400, 'BadRequest', `Invalid filter '${filter}'.`);
   if (wanted.toLowerCase() !== location) return answerArmJson(200, { value: [] });
-  const sizes = [...VM_SIZES.values()].map((size) => describeSize(size, location, limits.exhaustedSizes));
-  const disks = Object.entries(DISK_SKUS).map(([name, maxGib]) => ({
+  const sizes = [...VM_SIZES.values()].map((size) => describeSize(size, location, limits));
+  const diskTypes = Object.entries(DISK_SKUS).filter(([name]) => !limits.missingDiskTypes.includes(name));
+  const disks = diskTypes.map(([name, maxGib]) => ({
     resourceType: 'disks',
     name,
     tier: name.split('_')[0] ?? '',
@@ -106,14 +109,13 @@ export function listUsages(desk: AzureDesk, call: ArmCall): HttpAnswer {
   requireLocation(parameterOf(call, 'location'));
   const { limits } = desk;
   const inUse = countCores(desk);
-  const disks = Object.values(desk.store.read().disks);
-  const premium = disks.filter(({ sku }) => sku.startsWith('Premium')).length;
   const families = [...new Set([...VM_SIZES.values()].map(({ family }) => family))];
   const value = [
     usage('cores', 'Total Regional vCPUs', inUse.total, limits.cores),
     usage('virtualMachines', 'Virtual Machines', inUse.machines, limits.machines),
-    usage('StandardDiskCount', 'Standard Storage Managed Disks', disks.length - premium, limits.disks),
-    usage('PremiumDiskCount', 'Premium Storage Managed Disks', premium, limits.disks),
+    ...DISK_TIERS.map((tier) =>
+      usage(`${tier}DiskCount`, `${tier} Storage Managed Disks`, countDisks(desk, tier), limits.disks),
+    ),
     ...families.map((family) =>
       usage(family, family, inUse.byFamily[family] ?? 0, limits.familyCores[family] ?? limits.cores),
     ),
@@ -132,21 +134,29 @@ export function requireLocation(location: string): void {
 }
 
 /** Throws a Refusal where a disk of this kind cannot be made, or no more of them. */
-export function checkDiskRequest({ store, limits }: AzureCloud, { location, sku, zones }: ManagedDisk): void {
+export function checkDiskRequest(cloud: AzureCloud, { location, sku, zones }: ManagedDisk): void {
+  const { limits } = cloud;
   requireLocation(location);
-  if (!Object.hasOwn(DISK_SKUS, sku)) {
+  if (!Object.hasOwn(DISK_SKUS, sku) || limits.missingDiskTypes.includes(sku)) {
     throw invalidParameter('sku.name', `The requested disk sku '${sku}' is invalid.`);
   }
   checkZones(zones, location);
-  const isPremium = sku.startsWith('Premium');
-  const held = Object.values(store.read().disks).filter(
-    (disk) => disk.sku.startsWith('Premium') === isPremium,
-  );
-  if (held.length >= limits.disks) {
+  const tier = tierOf(sku);
+  const held = countDisks(cloud, tier);
+  if (held >= limits.disks) {
     throw notAllowed(
-      `Operation could not be completed as it results in exceeding approved ${isPremium ? 'Premium' : 'Standard'}DiskCount quota. Current Limit: ${limits.disks}, Current Usage: ${held.length}.`,
+      `Operation could not be completed as it results in exceeding approved ${tier}DiskCount quota. Current Limit: ${limits.disks}, Current Usage: ${held}.`,
     );
   }
+}
+
+function countDisks({ store }: AzureCloud, tier: string): number {
+  return Object.values(store.read().disks).filter(({ sku }) => tierOf(sku) === tier).length;
+}
+
+/** `StandardSSD` of StandardSSD_LRS. */
+function tierOf(sku: string): string {
+  return sku.split('_')[0] ?? '';
 }
 
 export function checkZones(zones: readonly string[], location: string): void {
@@ -248,23 +258,25 @@ function describeGroup({ id, name, location, tags }: ResourceGroup): JsonObject 
   };
 }
 
-function describeSize(size: VmSize, location: string, exhausted: readonly string[]): JsonObject {
-  const isExhausted = exhausted.some((name) => name.toLowerCase() === size.name.toLowerCase());
-  const restriction = {
-    type: 'Location',
-    values: [location],
-    restrictionInfo: { locations: [location] },
-    reasonCode: 'NotAvailableForSubscription',
-  };
+function describeSize(size: VmSize, location: string, limits: AzureLimits): JsonObject {
+  const isExhausted = limits.exhaustedSizes.some((name) => name.toLowerCase() === size.name.toLowerCase());
+  const zones = limits.closedZones[size.name];
+  const restrictions: JsonObject[] = [
+    ...(isExhausted ? [{ type: 'Location', restrictionInfo: { locations: [location] } }] : []),
+    ...(zones === undefined
+      ? []
+      : [{ type: 'Zone', restrictionInfo: { locations: [location], zones: [...zones] } }]),
+  ];
   const capabilities = {
     vCPUs: size.vcpus,
     vCPUsAvailable: size.vcpus,
     MemoryGB: size.memoryGib,
     MaxDataDiskCount: size.maxDataDisks,
     HyperVGenerations: size.generations.join(','),
-    CpuArchitectureType: 'x64',
+    CpuArchitectureType: size.architecture,
     PremiumIO: size.hasPremiumDisks ? 'True' : 'False',
     AcceleratedNetworkingEnabled: 'True',
+    TrustedLaunchDisabled: size.hasTrustedLaunch ? 'False' : 'True',
     EncryptionAtHostSupported: 'True',
     MaxNetworkInterfaces: 2,
   };
@@ -277,7 +289,11 @@ function describeSize(size: VmSize, location: string, exhausted: readonly string
     locations: [location],
     locationInfo: [{ location, zones: ZONES, zoneDetails: [] }],
     capabilities: Object.entries(capabilities).map(([name, value]) => ({ name, value: String(value) })),
-    restrictions: isExhausted ? [restriction] : [],
+    restrictions: restrictions.map((restriction) => ({
+      ...restriction,
+      values: [location],
+      reasonCode: 'NotAvailableForSubscription',
+    })),
   };
 }
 

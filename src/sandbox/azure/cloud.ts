@@ -18,6 +18,10 @@ export type AzureLimits = {
   disks: number;
   /** Sizes that the region does not sell to this subscription. */
   exhaustedSizes: readonly string[];
+  /** Zones in which the region does not sell a size to this subscription, by size. */
+  closedZones: Readonly<Record<string, readonly string[]>>;
+  /** Types of disks that the region does not have. */
+  missingDiskTypes: readonly string[];
   /** How long a long-running operation says `InProgress`, at least. */
   operationMs: number;
   /** What an operation's first answer and polls say in `Retry-After`; null: nothing, and clients use their own interval. */
@@ -40,6 +44,8 @@ export const DEFAULT_LIMITS: AzureLimits = {
   machines: 25_000,
   disks: 50_000,
   exhaustedSizes: [],
+  closedZones: {},
+  missingDiskTypes: [],
   operationMs: 20,
   retryAfterSeconds: null,
   tokenSeconds: 24 * 60 * 60,

@@ -2,6 +2,7 @@
 import { retrieveDiagnostics } from './boot-diagnostics.ts';
 import { beginGetAccess, endGetAccess } from './disk-access.ts';
 import { createDisk, deleteDisk, getDisk, listDisks, updateDisk } from './disks.ts';
+import { getEncryptionSet } from './encryption-sets.ts';
 import { COMPUTE, COMPUTE_LOCATION, GROUP, pollOperation, type Route, SUBSCRIPTION } from './route.ts';
 import {
   beginSnapshotAccess,
@@ -127,6 +128,13 @@ export const COMPUTE_ROUTES: readonly Route[] = [
     action: 'Snapshots_ListByResourceGroup',
     right: snapshots('read'),
     answer: listSnapshots,
+  },
+  {
+    method: 'GET',
+    path: `${GROUP}/${COMPUTE}/diskEncryptionSets/{name}`,
+    action: 'DiskEncryptionSets_Get',
+    right: 'Microsoft.Compute/diskEncryptionSets/read',
+    answer: getEncryptionSet,
   },
   {
     method: 'PUT',

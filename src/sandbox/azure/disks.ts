@@ -10,6 +10,7 @@ import type { HttpAnswer } from '../http.ts';
 import { type ArmCall, answerArmJson, parameterOf, readBody, tagsSchema } from './arm-call.ts';
 import { checkDiskRequest } from './catalogue.ts';
 import type { AzureCloud, AzureDesk } from './cloud.ts';
+import { checkEncryption } from './encryption-sets.ts';
 import { invalidParameter, notAllowed, propertyChange, resourceNotFound } from './refusals.ts';
 import { findById, keyOf } from './resource-id.ts';
 import type { ManagedDisk } from './state.ts';
@@ -56,6 +57,7 @@ export async function createDisk(desk: AzureDesk, call: ArmCall): Promise<HttpAn
   }
   const disk = planDisk({ desk, call, name, wanted });
   checkDiskRequest(desk, disk);
+  checkEncryption(desk, disk);
   if (disk.uploadSizeBytes !== null) await desk.pages.create(disk.uniqueId, disk.uploadSizeBytes);
   const other = await desk.store.update((state) => {
     const first = findById(state.disks, disk.id);

@@ -71,6 +71,8 @@ const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$/;
 const MAX_WINDOWS_NAME = 15;
 /** What the master boot record of a generation 1 machine can address. */
 const MAX_V1_OS_DISK_BYTES = 2 * 1024 ** 4;
+/** https://learn.microsoft.com/azure/virtual-machines/managed-disks-overview#os-disk */
+const MAX_OS_DISK_BYTES = 4095 * 1024 ** 3;
 
 /** Synchronous, so that what it found free can be taken in the same turn. Throws a Refusal. */
 export function planMachine({
@@ -247,6 +249,19 @@ function checkFit({
     throw invalidParameter(
       'osDisk.diskSizeGB',
       `The OS disk ${osDisk.name} of a generation 1 VM may not be larger than 2 TiB.`,
+    );
+  }
+  if (osDisk.diskSizeBytes > MAX_OS_DISK_BYTES) {
+    throw invalidParameter(
+      'osDisk.diskSizeGB',
+      `The OS disk ${osDisk.name} may not be larger than 4095 GiB.`,
+    );
+  }
+  if (size.architecture !== 'x64') {
+    throw refuse(
+      400,
+      'BadRequest',
+      `Cannot create a VM of size '${size.name}' because this VM size only supports a CPU Architecture of '${size.architecture}', but an image or disk with CPU Architecture 'x64' was given.`,
     );
   }
   if (dataDisks > size.maxDataDisks) {

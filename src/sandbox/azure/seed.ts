@@ -3,7 +3,14 @@ import { randomUUID } from 'node:crypto';
 import type { AzureAccount } from './account.ts';
 import { groupId, keyOf, writeId } from './resource-id.ts';
 import { denyAll } from './security-rules.ts';
-import type { AzureState, ResourceGroup, SecurityGroup, SecurityRule, VirtualNetwork } from './state.ts';
+import type {
+  AzureState,
+  EncryptionSet,
+  ResourceGroup,
+  SecurityGroup,
+  SecurityRule,
+  VirtualNetwork,
+} from './state.ts';
 
 export type AzureSeed = {
   location: string;
@@ -16,6 +23,8 @@ export type AzureSeed = {
   }[];
   /** Ports open from everywhere, by group. */
   securityGroups: readonly { resourceGroup: string; name: string; openPorts: readonly number[] }[];
+  /** Default: none. */
+  encryptionSets?: readonly { resourceGroup: string; name: string; location: string }[];
 };
 
 const GROUP = 'landfall-demo';
@@ -45,6 +54,11 @@ export function seedState({ subscriptionId }: AzureAccount, seed: AzureSeed): Az
   );
   const idOf = (resourceGroup: string, type: string, name: string): string =>
     writeId(subscriptionId, { resourceGroup, provider: 'Microsoft.Network', type, name });
+  const encryptionSets = (seed.encryptionSets ?? []).map((set): EncryptionSet => {
+    const { resourceGroup, name } = set;
+    const place = { resourceGroup, provider: 'Microsoft.Compute', type: 'diskEncryptionSets', name };
+    return { ...base, ...set, id: writeId(subscriptionId, place) };
+  });
   const networks = seed.networks.map(
     ({ resourceGroup, name, prefix, subnets }): VirtualNetwork => ({
       ...base,
@@ -69,6 +83,7 @@ export function seedState({ subscriptionId }: AzureAccount, seed: AzureSeed): Az
     groups: byId(groups),
     networks: byId(networks),
     securityGroups: byId(securityGroups),
+    encryptionSets: byId(encryptionSets),
     disks: {},
     machines: {},
     interfaces: {},

@@ -10,8 +10,9 @@ export type AzureState = {
   machines: Record<string, VirtualMachine>;
   interfaces: Record<string, NetworkInterface>;
   securityGroups: Record<string, SecurityGroup>;
-  /** Left out by a sandbox that knew none yet. */
+  /** These two are left out by a sandbox that knew none yet. */
   snapshots?: Record<string, DiskSnapshot>;
+  encryptionSets?: Record<string, EncryptionSet>;
   /** By their own id. */
   operations: Record<string, OperationRecord>;
 };
@@ -67,6 +68,9 @@ export type DiskSnapshot = Resource & {
   createdAt: number;
   accesses: readonly DiskAccess[];
 };
+
+/** A key of the customer's, by which disks are encrypted. */
+export type EncryptionSet = Resource;
 
 export type PowerState = 'starting' | 'running' | 'stopping' | 'stopped' | 'deallocating' | 'deallocated';
 

@@ -12,7 +12,7 @@ import { forgetDisk, listInGroup } from './disks.ts';
 import { recordPower } from './fleet.ts';
 import { describeInstanceView, describeMachine } from './machine-view.ts';
 import { machineSchema, planMachine, refuseChanges } from './plan-machine.ts';
-import { notAllowed, resourceNotFound } from './refusals.ts';
+import { notAllowed, refuse, resourceNotFound } from './refusals.ts';
 import { findById, keyOf } from './resource-id.ts';
 import type { AzureState, PowerState, VirtualMachine } from './state.ts';
 
@@ -26,6 +26,9 @@ export async function putMachine(desk: AzureDesk, call: ArmCall): Promise<HttpAn
     const machine = planMachine({ desk, call, wanted });
     await desk.store.update((state) => hold(state, machine));
     return provision({ desk, call, machine });
+  }
+  if (call.http.headers['if-none-match'] === '*') {
+    throw refuse(412, 'PreconditionFailed', `The condition '*' set for If-None-Match is not satisfied.`);
   }
   if (existing.provisioning === 'Deleting') throw notAllowed(`VM '${existing.name}' is being deleted.`);
   refuseChanges(existing, wanted);

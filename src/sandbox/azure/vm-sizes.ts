@@ -1,4 +1,4 @@
-/** Sizes of virtual machines that the sandbox's region sells: current x86-64 series without GPUs and local disks. */
+/** Sizes of virtual machines that the sandbox's region sells: current series without GPUs and local disks, and some that lack something. */
 
 export type VmSize = {
   name: string;
@@ -8,6 +8,8 @@ export type VmSize = {
   maxDataDisks: number;
   generations: readonly ('V1' | 'V2')[];
   hasPremiumDisks: boolean;
+  hasTrustedLaunch: boolean;
+  architecture: 'x64' | 'Arm64';
 };
 
 const BURSTABLE: readonly (readonly [size: string, vcpus: number, memoryGib: number, disks: number])[] = [
@@ -28,9 +30,16 @@ const SERIES: readonly (readonly [prefix: string, suffix: string, family: string
   ['F', 's_v2', 'standardFSv2Family', 2],
 ];
 const MAX_DATA_DISKS = 32;
+/** What sizes have unless it is said otherwise. */
+const COMMON = {
+  generations: ['V1', 'V2'],
+  hasPremiumDisks: true,
+  hasTrustedLaunch: true,
+  architecture: 'x64',
+} as const;
 
 export const VM_SIZES: ReadonlyMap<string, VmSize> = new Map(
-  [...listBurstable(), ...listSeries(), confidential()].map((size) => [size.name.toLowerCase(), size]),
+  [...listBurstable(), ...listSeries(), ...listSpecial()].map((size) => [size.name.toLowerCase(), size]),
 );
 
 export function findVmSize(name: string): VmSize | undefined {
@@ -44,8 +53,7 @@ function listBurstable(): VmSize[] {
     vcpus,
     memoryGib,
     maxDataDisks,
-    generations: ['V1', 'V2'],
-    hasPremiumDisks: true,
+    ...COMMON,
   }));
 }
 
@@ -57,21 +65,32 @@ function listSeries(): VmSize[] {
       vcpus,
       memoryGib: vcpus * gibPerVcpu,
       maxDataDisks: Math.min(MAX_DATA_DISKS, vcpus * 2),
-      generations: ['V1', 'V2'] as const,
-      hasPremiumDisks: true,
+      ...COMMON,
     })),
   );
 }
 
-/** One that boots generation 2 only. */
-function confidential(): VmSize {
-  return {
-    name: 'Standard_DC2s_v3',
-    family: 'standardDCSv3Family',
-    vcpus: 2,
-    memoryGib: 16,
+/** Each lacks one thing: generation 1; Premium disks; Trusted Launch; processors of x86-64. */
+function listSpecial(): VmSize[] {
+  const special = (
+    name: string,
+    traits: Pick<VmSize, 'family' | 'vcpus' | 'memoryGib'> & Partial<VmSize>,
+  ) => ({
+    ...COMMON,
     maxDataDisks: 4,
-    generations: ['V2'],
-    hasPremiumDisks: true,
-  };
+    ...traits,
+    name: `Standard_${name}`,
+  });
+  return [
+    special('DC2s_v3', { family: 'standardDCSv3Family', vcpus: 2, memoryGib: 16, generations: ['V2'] }),
+    special('A2_v2', { family: 'standardAv2Family', vcpus: 2, memoryGib: 4, hasPremiumDisks: false }),
+    special('M8ms', { family: 'standardMSFamily', vcpus: 8, memoryGib: 218.75, hasTrustedLaunch: false }),
+    special('D2ps_v5', {
+      family: 'standardDPSv5Family',
+      vcpus: 2,
+      memoryGib: 8,
+      generations: ['V2'],
+      architecture: 'Arm64',
+    }),
+  ];
 }
