@@ -8,6 +8,6 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Two cores: real Redis, real qemu and real guests run beside the tests.
     maxWorkers: 2,
-    reporters: ['default', createCountReporter()],
+    reporters: [createCountReporter(), 'default'],
   },
 });

@@ -13,7 +13,7 @@ beforeEach(async () => {
   await writeFile(
     join(folder, 'vitest.config.mjs'),
     `import createCountReporter from ${JSON.stringify(join(root, 'test/reporter.ts'))};
-     export default { test: { reporters: ['default', createCountReporter()], maxWorkers: 1 } };`,
+     export default { test: { reporters: [createCountReporter(), 'default'], maxWorkers: 1 } };`,
   );
 });
 afterEach(() => rm(folder, { recursive: true }));
@@ -42,6 +42,14 @@ test.each<[string, string, string]>([
   const { exitCode, stdout } = await runVitest();
   expect(stdout.trimEnd().split('\n').at(-1)).toBe(line);
   expect(exitCode === 0).toBe(line.endsWith('0 failed') && !line.startsWith('0'));
+});
+
+test('what was skipped is named, with the reason', async () => {
+  const body = 'test("a", () => {}); test("b", ({ skip }) => skip("no KVM here"));';
+  await writeFile(join(folder, 'a.test.mjs'), `import { test } from 'vitest';\n${body}`);
+  const { stdout } = await runVitest();
+  expect(stdout.split('\n')).toContain('skipped: a.test.mjs > b: no KVM here');
+  expect(stdout.indexOf('skipped:')).toBeLessThan(stdout.indexOf('Test Files'));
 });
 
 test('a run without tests fails, and counts none', async () => {

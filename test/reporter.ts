@@ -1,4 +1,7 @@
-/** Ends a test run with the line `N passed, N failed`, whatever happened, and fails a run that tested nothing. */
+/**
+ * Says what was skipped and why, before vitest's own summary where it is the first reporter, and ends a test run with the
+ * line `N passed, N failed`, whatever happened. Fails a run that tested nothing.
+ */
 import type { SerializedError } from 'vitest';
 import type { Reporter, TestModule } from 'vitest/node';
 
@@ -19,6 +22,7 @@ export default function createCountReporter(): Reporter {
     },
     onTestRunEnd(modules, errors) {
       count = countTests(modules, errors);
+      for (const line of modules.flatMap(listSkipped)) process.stdout.write(`${line}\n`);
     },
   };
 }
@@ -42,6 +46,15 @@ export function countTests(
     failed += isBroken ? 1 : failedHere;
   }
   return { passed, failed };
+}
+
+/** `skipped: FILE > NAME: WHY`. */
+function listSkipped(module: TestModule): string[] {
+  return [...module.children.allTests('skipped')].map((test) => {
+    const result = test.result();
+    const why = (result.state === 'skipped' && result.note) || 'no reason given';
+    return `skipped: ${module.relativeModuleId} > ${test.fullName}: ${why}`;
+  });
 }
 
 export function formatCount({ passed, failed }: TestCount): string {

@@ -36,6 +36,11 @@ export type UploadStage = {
  */
 export type Lack = 'checksums' | 'open-state';
 
+const WITHOUT: Readonly<Record<Lack, string>> = {
+  checksums: 'the other side checks none of the checksums that the engine hands over',
+  'open-state': 'the other side calls what is not finished finished',
+};
+
 /** `stage` is asked once the ground is open. */
 export function describeUploads(
   transport: UploadForm['kind'],
@@ -61,47 +66,45 @@ export function describeUploads(
       await removeAll(target, 'upload-form');
     });
 
-    test.skipIf(lacks.includes('open-state'))(
-      'goes on where another worker was killed, and finishes once',
-      async () => {
-        const state = createDurableState();
-        const first = await target.openUpload(uploadOf(disk), contextOf('upload-resume', { state }));
-        expect(first.finished).toBeNull();
-        const pieces = piecesOf(first, disk);
-        expect(pieces.length).toBeGreaterThanOrEqual(2);
-        const half = Math.floor(pieces.length / 2);
-        await writePieces(first, disk, pieces.slice(0, half));
+    test('goes on where another worker was killed, and finishes once', async ({ skip }) => {
+      skip(lacks.includes('open-state'), WITHOUT['open-state']);
+      const state = createDurableState();
+      const first = await target.openUpload(uploadOf(disk), contextOf('upload-resume', { state }));
+      expect(first.finished).toBeNull();
+      const pieces = piecesOf(first, disk);
+      expect(pieces.length).toBeGreaterThanOrEqual(2);
+      const half = Math.floor(pieces.length / 2);
+      await writePieces(first, disk, pieces.slice(0, half));
 
-        const second = await target.openUpload(uploadOf(disk), contextOf('upload-resume', { state }));
-        expect(second.id).toBe(first.id);
-        if (second.kind === 'parts') {
-          expect([...second.held.keys()].sort((a, b) => a - b)).toEqual(pieces.slice(0, half));
-          const sent = partsOf(second, disk);
-          for (const [number, { bytes, crc32 }] of second.held) {
-            expect(bytes).toBe(sent[number - 1]?.bytes);
-            if (crc32 !== null) expect(crc32).toBe(sent[number - 1]?.crc32);
-          }
+      const second = await target.openUpload(uploadOf(disk), contextOf('upload-resume', { state }));
+      expect(second.id).toBe(first.id);
+      if (second.kind === 'parts') {
+        expect([...second.held.keys()].sort((a, b) => a - b)).toEqual(pieces.slice(0, half));
+        const sent = partsOf(second, disk);
+        for (const [number, { bytes, crc32 }] of second.held) {
+          expect(bytes).toBe(sent[number - 1]?.bytes);
+          if (crc32 !== null) expect(crc32).toBe(sent[number - 1]?.crc32);
         }
-        await writePieces(second, disk, pieces.slice(half).reverse());
-        const artifact = await finish(second, disk);
-        expect(artifact).toMatchObject({
-          disk: '0',
-          container: form.kind === 'parts' ? form.container : null,
-        });
-        if (form.kind === 'parts') expect(artifact.bytes).toBe(disk.length);
-        for (const { algorithm, value, isConfirmed } of artifact.digests) {
-          if (algorithm !== 'crc32') continue;
-          expect(value).toBe(crc32ToHex(crc32(disk)));
-          expect(isConfirmed).toBe(true);
-        }
-        expect(await finish(second, disk)).toEqual(artifact);
+      }
+      await writePieces(second, disk, pieces.slice(half).reverse());
+      const artifact = await finish(second, disk);
+      expect(artifact).toMatchObject({
+        disk: '0',
+        container: form.kind === 'parts' ? form.container : null,
+      });
+      if (form.kind === 'parts') expect(artifact.bytes).toBe(disk.length);
+      for (const { algorithm, value, isConfirmed } of artifact.digests) {
+        if (algorithm !== 'crc32') continue;
+        expect(value).toBe(crc32ToHex(crc32(disk)));
+        expect(isConfirmed).toBe(true);
+      }
+      expect(await finish(second, disk)).toEqual(artifact);
 
-        const third = await target.openUpload(uploadOf(disk), contextOf('upload-resume', { state }));
-        expect(third.finished?.ref).toEqual(artifact.ref);
-        expect(third.finished?.digests).toEqual(artifact.digests);
-        await removeAll(target, 'upload-resume');
-      },
-    );
+      const third = await target.openUpload(uploadOf(disk), contextOf('upload-resume', { state }));
+      expect(third.finished?.ref).toEqual(artifact.ref);
+      expect(third.finished?.digests).toEqual(artifact.digests);
+      await removeAll(target, 'upload-resume');
+    });
 
     test('takes pieces again, and at once', async () => {
       const sink = await target.openUpload(uploadOf(disk), contextOf('upload-again'));
@@ -111,21 +114,21 @@ export function describeUploads(
       await removeAll(target, 'upload-again');
     });
 
-    test.skipIf(lacks.includes('checksums'))(
-      'refuses a piece that is not what its checksum says, and a whole that is not what was sent',
-      async () => {
-        const sink = await target.openUpload(uploadOf(disk), contextOf('upload-crc'));
-        const pieces = piecesOf(sink, disk);
-        const damaged = writePiece(sink, disk, pieces[0] as number, { isDamaged: true });
-        await expect(damaged).rejects.toBeInstanceOf(LandfallError);
-        await writePieces(sink, disk, pieces);
-        await expect(finish(sink, disk, { isWrong: true })).rejects.toBeInstanceOf(LandfallError);
-        // Of blocks a target may give up the whole: what it holds cannot be listed.
-        if (sink.kind === 'parts')
-          await expect(finish(sink, disk)).resolves.toMatchObject({ bytes: disk.length });
-        await removeAll(target, 'upload-crc');
-      },
-    );
+    test('refuses a piece that is not what its checksum says, and a whole that is not what was sent', async ({
+      skip,
+    }) => {
+      skip(lacks.includes('checksums'), WITHOUT['checksums']);
+      const sink = await target.openUpload(uploadOf(disk), contextOf('upload-crc'));
+      const pieces = piecesOf(sink, disk);
+      const damaged = writePiece(sink, disk, pieces[0] as number, { isDamaged: true });
+      await expect(damaged).rejects.toBeInstanceOf(LandfallError);
+      await writePieces(sink, disk, pieces);
+      await expect(finish(sink, disk, { isWrong: true })).rejects.toBeInstanceOf(LandfallError);
+      // Of blocks a target may give up the whole: what it holds cannot be listed.
+      if (sink.kind === 'parts')
+        await expect(finish(sink, disk)).resolves.toMatchObject({ bytes: disk.length });
+      await removeAll(target, 'upload-crc');
+    });
 
     test('begins anew where the content is another, finished or not, and leaves nothing of the old', async () => {
       const state = createDurableState();
@@ -147,27 +150,25 @@ export function describeUploads(
       await removeAll(target, 'upload-changed');
     });
 
-    test.skipIf(lacks.includes('open-state'))(
-      'an attempt that wakes after its successor began writes and finishes nothing',
-      async () => {
-        const state = createDurableState();
-        const lease = new AbortController();
-        const zombieContext = contextOf('upload-zombie', { state, signal: lease.signal });
-        const zombie = await target.openUpload(uploadOf(disk), zombieContext);
-        const pieces = piecesOf(zombie, disk);
-        await writePieces(zombie, disk, pieces);
-        const successor = await target.openUpload(uploadOf(disk), contextOf('upload-zombie', { state }));
-        zombieContext.loseLease();
-        // The ledger refuses it even before its signal told it.
-        await expect(finish(zombie, disk)).rejects.toMatchObject({ code: 'lease-lost' });
-        lease.abort();
-        const late = writePiece(zombie, disk, pieces[0] as number);
-        await expect(late).rejects.toMatchObject({ code: 'cancelled' });
-        await writePieces(successor, disk, pieces);
-        await expect(finish(successor, disk)).resolves.toMatchObject({ disk: '0' });
-        await removeAll(target, 'upload-zombie');
-      },
-    );
+    test('an attempt that wakes after its successor began writes and finishes nothing', async ({ skip }) => {
+      skip(lacks.includes('open-state'), WITHOUT['open-state']);
+      const state = createDurableState();
+      const lease = new AbortController();
+      const zombieContext = contextOf('upload-zombie', { state, signal: lease.signal });
+      const zombie = await target.openUpload(uploadOf(disk), zombieContext);
+      const pieces = piecesOf(zombie, disk);
+      await writePieces(zombie, disk, pieces);
+      const successor = await target.openUpload(uploadOf(disk), contextOf('upload-zombie', { state }));
+      zombieContext.loseLease();
+      // The ledger refuses it even before its signal told it.
+      await expect(finish(zombie, disk)).rejects.toMatchObject({ code: 'lease-lost' });
+      lease.abort();
+      const late = writePiece(zombie, disk, pieces[0] as number);
+      await expect(late).rejects.toMatchObject({ code: 'cancelled' });
+      await writePieces(successor, disk, pieces);
+      await expect(finish(successor, disk)).resolves.toMatchObject({ disk: '0' });
+      await removeAll(target, 'upload-zombie');
+    });
 
     test('makes one upload even when it dies before each of its notes', async () => {
       const deaths = createDeaths();
