@@ -11,6 +11,6 @@ export default defineConfig({
     maxWorkers: 2,
     // What is done for a peer is told while it is done.
     disableConsoleIntercept: true,
-    reporters: ['verbose', createCountReporter()],
+    reporters: [createCountReporter(), 'verbose'],
   },
 });

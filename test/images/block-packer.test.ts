@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { getPriority } from 'node:os';
 import { promisify } from 'node:util';
 import { inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
@@ -104,6 +106,15 @@ describe('openBlockPacker', () => {
     expect((user + system) / 1000).toBeLessThan(100);
   });
 
+  it('gives way to the event loop where there are too few cores', async () => {
+    await using packer = await openBlockPacker({ ...vmdk, threads: 2 });
+    const pack = (index: number) => packer.pack({ index, content: bufferOf(makeBlock('text', index)) });
+    await Promise.all([0, 1, 2, 3].map(pack));
+    const priorities = await Promise.all((await readdir('/proc/self/task')).map(priorityOf));
+    expect(priorities.filter((priority) => priority === 10)).toHaveLength(2);
+    expect(getPriority(process.pid)).toBe(0);
+  });
+
   it('rejects what a thread had when it died, and everything after it', async () => {
     await using packer = await openBlockPacker({ ...vmdk, deflater: 'none' as DeflaterName });
     const failure = { code: 'internal', retryable: true, message: expect.stringContaining('deflater') };
@@ -180,3 +191,9 @@ describe('openBlockPacker', () => {
     expect({ stdout, stderr }).toEqual({ stdout: 'closed\n', stderr: '' });
   });
 });
+
+/** proc(5): fields after the name, which may hold spaces; this is the 17th of them. */
+async function priorityOf(thread: string): Promise<number> {
+  const stat = await readFile(`/proc/self/task/${thread}/stat`, 'utf8');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+}
