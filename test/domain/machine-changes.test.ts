@@ -22,6 +22,7 @@ const image = rawImage('/vm/0.raw', 1);
 const output = { stage: 'export', disk: '0', image } as const;
 const passing = new LandfallError({ code: 'tool-failed', message: 'busy', retryable: true });
 const outage = new LandfallError({ code: 'target-unavailable', message: 'away', retryable: true });
+const full = new LandfallError({ code: 'no-space', message: 'full', retryable: true });
 const lasting = new LandfallError({ code: 'target-denied', message: 'no' });
 const job = createJob('export', '0');
 
@@ -128,13 +129,16 @@ describe('failStep', () => {
     expect(from.steps['export/0']?.error?.code).toBe('tool-failed');
   });
 
-  it('uses up no tries while the target is away, for six hours at most', () => {
+  it.each([
+    ['the target is away', outage],
+    ['staging is full', full],
+  ])('uses up no tries while %s, for six hours at most', (_, error) => {
     const hour = 3_600_000;
     let from = offered();
     let now = NOW;
     let number = 1;
     while (from.steps['export/0']?.state === 'active' && number < 1_000) {
-      from = changed(failStep(from, { job: { ...job, try: number }, error: outage, now, tries: 3 }));
+      from = changed(failStep(from, { job: { ...job, try: number }, error, now, tries: 3 }));
       const { notBefore } = from.steps['export/0'] ?? {};
       expect((notBefore ?? now) - now).toBeLessThanOrEqual(120_000);
       now = (notBefore ?? now) + 1;
