@@ -72,6 +72,9 @@ describe('without a live `up`', () => {
     expect(told.stderr).toMatch(/wave file has changed since run web-.* keeps the old one\. `--again`/);
     const same = await ground.writeWave({ name: 'web', machines: [machine.wave] });
     expect((await ground.landfall(['run', same, '--detach'])).stderr).not.toMatch(/has changed/);
+    const again = await ground.landfall(['run', same, '--again', '--detach', '--json']);
+    expect(again.stderr).toMatch(/Archived (web-\w+); what it made stays: `landfall cleanup \1`/);
+    expect(await ground.landfall(['cancel', await started(again)])).toMatchObject({ status: 0 });
     expect(await ground.landfall(['down'])).toMatchObject({ status: 0 });
   });
 
