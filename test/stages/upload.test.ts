@@ -146,6 +146,8 @@ describe.each(FORMS)('a disk in $kind', (chosen) => {
     expect(last?.doneBytes).toBe(last?.totalBytes);
     expect(input.context.reports.every(({ doneBytes, totalBytes }) => doneBytes <= totalBytes)).toBe(true);
     expect(input.context.reports[0]?.zeroBytes).toBe(HOLE_BYTES);
+    // And the last word forgets none of them.
+    expect(last?.zeroBytes).toBe(input.context.reports.at(-2)?.zeroBytes);
   });
 
   it('goes on where a killed attempt stopped, and arrives identical', async () => {
