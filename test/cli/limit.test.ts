@@ -2,13 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createProgram } from '../../src/cli/program.ts';
-import { readConfig } from '../../src/config.ts';
 import { beat } from '../../src/state/heartbeats.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
 import { startTestRedis } from '../fakes/redis.ts';
+import { type Said, typeCommand } from './typed-command.ts';
 
 let server: RedisServer;
 let state: State;
@@ -30,25 +29,8 @@ afterAll(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** Types `landfall limit …`. */
-async function limit(...words: string[]): Promise<{ lines: string[]; remarks: string[]; json: unknown[] }> {
-  const said = { lines: [] as string[], remarks: [] as string[], json: [] as unknown[] };
-  const program = createProgram({
-    terminal: {
-      isInteractive: false,
-      columns: 100,
-      out: (line) => void said.lines.push(line),
-      remark: (line) => void said.remarks.push(line),
-      divertRemarks: () => {},
-      json: (value) => void said.json.push(value),
-    },
-    config: () => readConfig({ REDIS_URL: server.url, LANDFALL_HOME: home }, home),
-    interrupted: new AbortController().signal,
-    exitWith: () => {},
-  });
-  await program.parseAsync(['limit', ...words], { from: 'user' });
-  return said;
-}
+const limit = (...words: string[]): Promise<Said> =>
+  typeCommand({ redisUrl: server.url, home }, ['limit', ...words]);
 
 async function actions(): Promise<unknown[]> {
   const events = await Array.fromAsync(state.events.readAll('erp-1', '0'));
