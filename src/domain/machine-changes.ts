@@ -103,7 +103,7 @@ function unfinishedAgain(step: Step): Step {
   if (step.state === 'done') return step;
   const again = {
     state: 'pending',
-    try: step.try + 1,
+    try: unusedTry(step),
     notBefore: null,
     startedAt: null,
     error: null,
@@ -111,9 +111,14 @@ function unfinishedAgain(step: Step): Step {
   return { ...step, ...UNTROUBLED, ...again };
 }
 
-/** Fresh steps whose tries go on where the old ones ended, so that job ids never repeat. */
+/** Fresh steps whose tries go on where the old ones ended. */
 function laterTries(fresh: Record<string, Step>, old: Record<string, Step>): Record<string, Step> {
-  return mapSteps(fresh, (step) => ({ ...step, try: (old[stepKey(step)]?.try ?? 0) + 1 }));
+  return mapSteps(fresh, (step) => ({ ...step, try: unusedTry(old[stepKey(step)] ?? step) }));
+}
+
+/** Job ids never repeat; of a step that is pending no job was ever made with its try. */
+function unusedTry(step: Step): number {
+  return step.state === 'pending' ? step.try : step.try + 1;
 }
 
 function nextTry(failed: { step: Step; job: Job; error: SavedError; now: number; tries: number }): Step {

@@ -221,6 +221,21 @@ describe('retryMachine', () => {
     ]);
   });
 
+  it('leaves a step that was never offered at its first try, however often the machine is retried', () => {
+    let from = offered();
+    for (const number of [1, 2, 3]) {
+      const failed = advanceMachine(fail(from, lasting, { ...job, try: number }), OPEN, NOW).record;
+      from = advanceMachine(changed(startMachine(changed(retryMachine(failed)), NOW)), OPEN, NOW).record;
+    }
+    expect(from.steps['export/0']).toMatchObject({ state: 'active', try: 4 });
+    expect(from.steps['upload/0']).toMatchObject({ state: 'pending', try: 1 });
+    const discarded = changed(markDiscarded({ ...from, status: 'failed' }, NOW));
+    expect(changed(retryMachine(discarded)).steps).toMatchObject({
+      'export/0': { state: 'pending', try: 5 },
+      'upload/0': { state: 'pending', try: 1 },
+    });
+  });
+
   it('does not offer again the job that another disk was at when the machine failed', () => {
     const failed = advanceMachine(fail(offered(2), lasting), OPEN, NOW).record;
     const again = changed(startMachine(changed(retryMachine(failed)), NOW));
@@ -250,7 +265,8 @@ describe('retryMachine', () => {
       artifacts: {},
       landing: null,
     });
-    expect(Object.values(again.steps).every((step) => step.state === 'pending' && step.try === 2)).toBe(true);
+    expect(Object.values(again.steps).every((step) => step.state === 'pending')).toBe(true);
+    expect(again.steps).toMatchObject({ 'export/0': { try: 2 }, convert: { try: 1 } });
     expect(Object.keys(again.steps)).toEqual(Object.keys(exported.steps));
   });
 });
