@@ -52,6 +52,16 @@ describe('landfall limit RUN', () => {
     expect(await actions()).toEqual([['limit 50 MB/s', 'office hours']]);
   });
 
+  test('remarks that nothing is being sent by a run that ended', async () => {
+    expect((await limit('erp-1', '1MB/s')).remarks).toEqual([]);
+    const ended = { ...makeRun('erp-2', makeWave('old', [])), status: 'landed' } as const;
+    await state.runs.create(ended, []);
+    expect((await limit('erp-2', '1MB/s')).remarks).toEqual([
+      'Nothing is being sent: run erp-2 is landed. A retry will heed it.',
+    ]);
+    expect((await limit('erp-2')).remarks).toEqual([]);
+  });
+
   test('lifts what the wave says', async () => {
     const { json } = await limit('erp-1', 'none', '--json');
     expect(json).toEqual([{ run: 'erp-1', bytesPerSecond: null, setBy: 'operator' }]);
