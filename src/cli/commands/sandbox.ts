@@ -23,7 +23,11 @@ export function addSandbox(program: Command, context: CommandContext): void {
 async function serve(context: CommandContext, options: SandboxOptions): Promise<void> {
   const { interrupted, terminal } = context;
   const config = context.config();
-  const log = createLog(config.logLevel, terminal.isInteractive);
+  const isJson = options.json === true;
+  const log = createLog(config.logLevel, {
+    isTerminal: terminal.isInteractive && !isJson,
+    onStderr: isJson,
+  });
   const { seedDemo } = await import('../../sandbox/seed.ts');
   const { startSandbox } = await import('../../sandbox/server.ts');
   const folder = options.folder === undefined ? join(config.home, 'sandbox') : resolve(options.folder);
@@ -34,7 +38,7 @@ async function serve(context: CommandContext, options: SandboxOptions): Promise<
     dropsEbsBlocks: options.ebsDrop === true,
   });
   if (options.seed !== false) await seedDemo(sandbox);
-  if (options.json === true) {
+  if (isJson) {
     terminal.json({ url: sandbox.url, environment: sandbox.environment });
   } else {
     terminal.out(`The sandbox cloud listens at ${sandbox.url} (state in ${folder}). In another shell:`);
