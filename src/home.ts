@@ -35,8 +35,12 @@ const LOCK_TAKEN = 75;
 /** Whoever asks `isHomeLocked` holds the lock for an instant, a command that looks at a resting home for a second or two. */
 const LOCK_WAIT_SECONDS = 5;
 
-/** Takes the home for this process until disposed. Throws `conflict` when a live `up` owns it. */
-export async function lockHome(home: string): Promise<AsyncDisposable> {
+/**
+ * Takes the home for this process until disposed. Throws `conflict` when a live `up` owns it, and the signal's reason
+ * when it aborts while the lock is waited for.
+ */
+export async function lockHome(home: string, signal?: AbortSignal): Promise<AsyncDisposable> {
+  signal?.throwIfAborted();
   await mkdir(home, { recursive: true });
   if ((await readUpNote(home)) !== null) throw await homeTaken(home);
   const { lock } = homeFiles(home);
@@ -49,10 +53,15 @@ export async function lockHome(home: string): Promise<AsyncDisposable> {
     extendEnv: false,
     detached: true, // Ctrl-C in a terminal must reach us first.
   });
+  // Not for the lock's whole life: what is interrupted later gives it back last.
+  const giveUp = (): void => void holder.kill('SIGKILL');
+  signal?.addEventListener('abort', giveUp);
   const failed = await Promise.race([
     new Promise<null>((resolve) => holder.stdout.once('data', () => resolve(null))),
     holder,
   ]);
+  signal?.removeEventListener('abort', giveUp);
+  signal?.throwIfAborted();
   if (failed !== null)
     throw failed.exitCode === LOCK_TAKEN ? await homeTaken(home) : lockBroken(lock, failed.message);
   // What a killed owner left would send commands to a process and a Redis that are gone.

@@ -8,9 +8,14 @@ export type Log = (level: LogLine, message: string, fields?: Record<string, unkn
 
 const ORDER: readonly LogLine[] = ['debug', 'info', 'warn', 'error'];
 
-export function createLog(level: Config['logLevel'], isTerminal: boolean): Log {
+/** `onStderr`: where stdout is for one JSON document. */
+export function createLog(
+  level: Config['logLevel'],
+  { isTerminal, onStderr = false }: { isTerminal: boolean; onStderr?: boolean },
+): Log {
   if (!isTerminal) {
-    const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+    const settings = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+    const logger = pino(settings, pino.destination(onStderr ? 2 : 1));
     return (at, message, fields = {}) => logger[at](fields, message);
   }
   return (at, message) => {

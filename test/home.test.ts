@@ -56,6 +56,19 @@ describe('a home', () => {
     expect(await readUpNote(home)).toBeNull();
   });
 
+  test('is not taken later by one who was told to stop while it waited', async () => {
+    const stops = new AbortController();
+    {
+      await using lock = await lockHome(home);
+      void lock;
+      const waiting = expect(lockHome(home, stops.signal)).rejects.toThrow('stopped');
+      setTimeout(() => stops.abort(new Error('stopped')), 50);
+      await waiting;
+    }
+    expect(await isHomeLocked(home)).toBe(false);
+    await expect(lockHome(home, stops.signal)).rejects.toThrow('stopped');
+  });
+
   test('may be asked about at any moment without getting in the way of its next owner', async () => {
     const asking = Promise.all(Array.from({ length: 10 }, () => isHomeLocked(home)));
     await using lock = await lockHome(home);

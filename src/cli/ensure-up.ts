@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Wave } from '../domain/wave.ts';
-import { homeFiles, readUpNote } from '../home.ts';
+import { homeFiles, isHomeLocked, readUpNote } from '../home.ts';
 import { SMALL_HEAP_FLAGS } from '../processes/small-heap.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import { closeRedis, openRedis, pingRedis } from '../state/redis.ts';
@@ -24,12 +24,20 @@ export async function ensureUp(context: CommandContext, wave: Wave): Promise<voi
     return;
   }
   const { log } = homeFiles(config.home);
-  const hasEnded = await startDetached(config, log);
+  const started = await startDetached(config, log);
   const deadline = performance.now() + START_TIMEOUT_MS;
-  while ((await readUpNote(config.home)) === null) {
+  let note = await readUpNote(config.home);
+  for (; note === null; note = await readUpNote(config.home)) {
     signal.throwIfAborted();
-    if (hasEnded() || performance.now() > deadline) throw await notStarted(log);
+    // Where ours found the home taken, the one that took it may still be starting.
+    const isHopeless = started.hasEnded() && !(await isHomeLocked(config.home));
+    if (isHopeless || performance.now() > deadline) throw await notStarted(log);
     await sleep(100, undefined, { signal });
+  }
+  if (note.pid !== started.pid) {
+    // Another command started one at the same moment, and says so. Ours would take the home over when that one goes down.
+    started.end();
+    return;
   }
   terminal.remark(
     `No \`landfall up\` was running: started one in the background (log: ${log}; end it with \`landfall down\`).`,
@@ -50,8 +58,10 @@ async function isServed({ home, redisUrl }: Config): Promise<boolean> {
   }
 }
 
-/** Gives a function that says whether it has ended already. */
-async function startDetached({ home }: Config, logFile: string): Promise<() => boolean> {
+async function startDetached(
+  { home }: Config,
+  logFile: string,
+): Promise<{ pid: number | undefined; hasEnded(): boolean; end(): void }> {
   await mkdir(home, { recursive: true });
   await using log = await open(logFile, 'a');
   const [entry] = process.argv.slice(1);
@@ -66,7 +76,7 @@ async function startDetached({ home }: Config, logFile: string): Promise<() => b
     hasEnded = true;
   });
   child.unref();
-  return () => hasEnded;
+  return { pid: child.pid, hasEnded: () => hasEnded, end: () => void child.kill('SIGTERM') };
 }
 
 async function notStarted(logFile: string): Promise<LandfallError> {

@@ -6,6 +6,7 @@ import type { View } from '../view.ts';
 import type { CommandContext } from './command-context.ts';
 import { showProofs } from './commands/proof.ts';
 import { EXIT_DETACHED, exitStatusOfRun, followRun } from './follow.ts';
+import { adviseRetry } from './retry-advice.ts';
 
 export async function followToEnd(
   view: View,
@@ -32,7 +33,8 @@ export async function followToEnd(
   const machines = await view.state.machines.all(run.id, run.machines);
   const failed = machines.filter((record) => record.status === 'failed');
   for (const record of failed) terminal.out(`✖ ${isOver ? describeFailure(record) : nameFailure(record)}`);
-  if (failed.length > 0) terminal.out(`\nWhen the cause is mended: \`landfall retry ${run.id} --failed\``);
+  for (const [index, advice] of adviseRetry(run.id, failed).entries())
+    terminal.out(index === 0 ? `\n${advice}` : advice);
 }
 
 function describeFailure({ machine, error }: MachineRecord): string {

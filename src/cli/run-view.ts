@@ -42,8 +42,14 @@ export function machineLine(record: MachineRecord, { progress, now }: RunSnapsho
     (each) => each.machine === record.machine.name && ofStage.some((step) => stepKey(step) === each.step),
   );
   const doneBytes = sum(shown.map((each) => each.doneBytes));
-  const totalBytes = sum(shown.map((each) => each.totalBytes));
-  const live = shown.filter((each) => now - each.at < STALE_MS);
+  const unbegun = steps.filter((step) => !shown.some((each) => each.step === stepKey(step)));
+  const totalBytes = sum([
+    ...shown.map((each) => each.totalBytes),
+    ...unbegun.map((step) => bytesToCome(record, step)),
+  ]);
+  // What a finished disk said last is no news of its machine.
+  const underWay = shown.filter((each) => steps.some((step) => stepKey(step) === each.step));
+  const live = underWay.filter((each) => now - each.at < STALE_MS);
   const bytesPerSecond = sum(live.map((each) => each.bytesPerSecond));
   const hasRate = bytesPerSecond > 0 && totalBytes > doneBytes;
   return {
@@ -58,6 +64,11 @@ export function machineLine(record: MachineRecord, { progress, now }: RunSnapsho
     etaMs: hasRate ? ((totalBytes - doneBytes) / bytesPerSecond) * 1000 : null,
     note: noteOf({ record, steps, live, now }),
   };
+}
+
+/** Of a disk whose turn has not come: else its machine would be at 100 % until then. */
+function bytesToCome({ prepared }: MachineRecord, { stage, disk }: Step): number {
+  return stage === 'upload' && disk !== null ? (prepared[disk]?.dataBytes ?? 0) : 0;
 }
 
 export function renderMachine(line: MachineLine, nameWidth: number): string {

@@ -103,7 +103,7 @@ function unfinishedAgain(step: Step): Step {
   if (step.state === 'done') return step;
   const again = {
     state: 'pending',
-    try: step.try + 1,
+    try: unusedTry(step),
     notBefore: null,
     startedAt: null,
     error: null,
@@ -111,9 +111,14 @@ function unfinishedAgain(step: Step): Step {
   return { ...step, ...UNTROUBLED, ...again };
 }
 
-/** Fresh steps whose tries go on where the old ones ended, so that job ids never repeat. */
+/** Fresh steps whose tries go on where the old ones ended. */
 function laterTries(fresh: Record<string, Step>, old: Record<string, Step>): Record<string, Step> {
-  return mapSteps(fresh, (step) => ({ ...step, try: (old[stepKey(step)]?.try ?? 0) + 1 }));
+  return mapSteps(fresh, (step) => ({ ...step, try: unusedTry(old[stepKey(step)] ?? step) }));
+}
+
+/** Job ids never repeat; of a step that is pending no job was ever made with its try. */
+function unusedTry(step: Step): number {
+  return step.state === 'pending' ? step.try : step.try + 1;
 }
 
 function nextTry(failed: { step: Step; job: Job; error: SavedError; now: number; tries: number }): Step {
@@ -130,8 +135,11 @@ function nextTry(failed: { step: Step; job: Job; error: SavedError; now: number;
   return { ...troubled, try: step.try + 1, notBefore };
 }
 
-/** An outage is nobody's mistake and ends by itself: failing four hundred machines for it would cost the night. */
-const OUTAGES: ReadonlySet<ErrorCode> = new Set(['target-unavailable', 'evidence-unavailable']);
+/**
+ * An outage is nobody's mistake and ends by itself: failing four hundred machines for it would cost the night. So is a
+ * full staging folder: machines that land give their room back.
+ */
+const OUTAGES: ReadonlySet<ErrorCode> = new Set(['target-unavailable', 'evidence-unavailable', 'no-space']);
 
 /** After so long without an answer a person must look. */
 const MAX_OUTAGE_MS = 6 * 3_600_000;

@@ -29,7 +29,7 @@ export type Step = StepRef & {
   try: number;
   /** Failed tries since the start, since an operator's retry, or since it last worked for a while. */
   failures: number;
-  /** Those that failed because the target did not answer: they do not use up tries, but may not go on for ever. */
+  /** Those that failed because the target did not answer or staging was full: they do not use up tries, but may not go on for ever. */
   outages: number;
   /** When the first of these failures was; null while there is none. */
   troubledSince: number | null;

@@ -14,6 +14,8 @@ export type Disk = {
   file: string | null;
   /** Exactly one disk of a machine boots it. */
   boots: boolean;
+  /** What its source must write into staging before it can be read. Left out: nothing. */
+  unpackedBytes?: number;
 };
 
 export type Nic = {

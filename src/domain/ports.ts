@@ -103,8 +103,9 @@ export interface Slots {
 /** What may be sent, shared with all who send for the same run, and with all workers of the same host. */
 export interface Bandwidth {
   /**
-   * Resolves when so many bytes may be sent; to be awaited before each send, in pieces of some megabytes at most. Limits
-   * may change at any time. Never waits for a Redis that is away.
+   * Resolves when so many bytes may be sent; to be awaited before each send, of some megabytes at most. All who wait get
+   * the same number of bytes, however much they ask for at once. Limits may change at any time. Never waits for a Redis
+   * that is away.
    */
   take(bytes: number, signal: AbortSignal): Promise<void>;
 }

@@ -86,7 +86,7 @@ async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<A
   try {
     const outcome = await runStep({ run, record, job, context });
     if (outcome.kind === 'wait') progress.note(outcome.note);
-    progress.flush();
+    progress.end();
     if (outcome.kind === 'wait') return { kind: 'later', afterMs: outcome.afterMs };
     lease.signal.throwIfAborted();
     const output = outcome.value;
@@ -95,7 +95,8 @@ async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<A
   } catch (thrown) {
     return await endFailedAttempt(deps, attempt, thrown);
   } finally {
-    progress.stop();
+    if (lease.signal.aborted) progress.stop();
+    else progress.end();
   }
 }
 

@@ -1,4 +1,4 @@
-/** Sends a step's newest progress to the board twice a second, with a rate over the last ten seconds. */
+/** Sends a step's newest progress to the board twice a second, with a rate over the last ten seconds up to now. */
 import { type Job, stepKey } from '../domain/job.ts';
 import type { Progress } from '../domain/ports.ts';
 import type { State } from '../state/state.ts';
@@ -10,36 +10,37 @@ export type ProgressReporter = {
   report(progress: Progress): void;
   /** Says what a step waits for, beside the bytes that were reported last. */
   note(note: string): void;
-  /** Sends what is left, without waiting for it. */
-  flush(): void;
+  /** The attempt is over: sends what is left, without waiting for it, and that nothing moves any more. */
+  end(): void;
+  /** Sends nothing more: another attempt may report by now. */
   stop(): void;
 };
 
 export function createProgressReporter(state: State, job: Job): ProgressReporter {
   let newest: Progress | null = null;
   let last: Progress = { doneBytes: 0, totalBytes: 0, note: '' };
+  let shownRate = 0;
   let isSending = false;
   const samples: { at: number; doneBytes: number }[] = [];
 
-  const send = async (): Promise<void> => {
-    if (newest === null) return;
-    const progress = newest;
+  /** Also while nothing is reported, until the rate that was shown has come down to nothing. */
+  const takeDue = (): Progress | null => {
+    const due = newest ?? (shownRate > 0 ? last : null);
     newest = null;
-    const at = Date.now();
-    const bytesPerSecond = rate(samples, { at: performance.now(), doneBytes: progress.doneBytes });
-    await state.progress.write(job.run, {
-      ...progress,
-      machine: job.machine,
-      step: stepKey(job),
-      bytesPerSecond,
-      at,
-    });
+    return due;
+  };
+  const send = async (progress: Progress, bytesPerSecond: number): Promise<void> => {
+    shownRate = bytesPerSecond;
+    const of = { machine: job.machine, step: stepKey(job) };
+    await state.progress.write(job.run, { ...progress, ...of, bytesPerSecond, at: Date.now() });
   };
   // Never awaited on the data path, and never two at once: Redis may be away for long.
   const timer = setInterval(() => {
-    if (isSending) return;
+    const due = isSending ? null : takeDue();
+    if (due === null) return;
     isSending = true;
-    void send()
+    const { doneBytes } = due;
+    void send(due, rate(samples, { at: performance.now(), doneBytes }))
       .catch(() => {})
       .finally(() => {
         isSending = false;
@@ -52,9 +53,14 @@ export function createProgressReporter(state: State, job: Job): ProgressReporter
       last = progress;
     },
     note(note) {
-      newest = { ...last, note };
+      last = { ...last, note };
+      newest = last;
     },
-    flush: () => void send().catch(() => {}),
+    end() {
+      clearInterval(timer);
+      const due = takeDue();
+      if (due !== null) void send(due, 0).catch(() => {});
+    },
     stop: () => clearInterval(timer),
   };
 }

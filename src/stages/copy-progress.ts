@@ -6,6 +6,8 @@ export type CopyProgress = {
   hold(doneBytes: number): void;
   /** So much turned out to be zeros, which are not copied. */
   leaveOut(bytes: number): void;
+  /** All is held. */
+  finish(note: string): void;
   doneBytes(): number;
   totalBytes(): number;
 };
@@ -24,8 +26,8 @@ export function createCopyProgress({
 }): CopyProgress {
   let doneBytes = 0;
   let totalBytes = dataBytes;
-  const report = (): void =>
-    context.report({ doneBytes, totalBytes, zeroBytes: diskBytes - totalBytes, note });
+  const report = (said = note): void =>
+    context.report({ doneBytes, totalBytes, zeroBytes: diskBytes - totalBytes, note: said });
   return {
     hold(bytes) {
       doneBytes = Math.max(doneBytes, bytes);
@@ -36,6 +38,10 @@ export function createCopyProgress({
     leaveOut(bytes) {
       totalBytes = Math.max(doneBytes, totalBytes - bytes);
       report();
+    },
+    finish(said) {
+      doneBytes = totalBytes;
+      report(said);
     },
     doneBytes: () => doneBytes,
     totalBytes: () => totalBytes,

@@ -116,11 +116,11 @@ function checkDisk(
   }
 }
 
-/** Machines that are spooled hold their disks in staging until their import is done. */
+/** Machines that are spooled, or have disks that must be unpacked, hold them in staging until their import is done. */
 async function checkStaging({ planned, stagingFolder, machinesAtOnce }: Preflight): Promise<Finding[]> {
-  const spooled = planned.filter(({ wave }) => wave.export === 'spool');
-  if (spooled.length === 0) return [];
-  const needs = await Promise.all(spooled.map(({ machine }) => estimateData(machine)));
+  const staged = planned.filter(({ wave, machine }) => wave.export === 'spool' || unpackedBytes(machine) > 0);
+  if (staged.length === 0) return [];
+  const needs = await Promise.all(staged.map(estimateStaged));
   const { largest, atOnce } = largestAtOnce(needs, machinesAtOnce);
   const free = await freeBytes(stagingFolder);
   const subject = `staging ${stagingFolder}`;
@@ -131,12 +131,12 @@ async function checkStaging({ planned, stagingFolder, machinesAtOnce }: Prefligh
       fail(
         subject,
         message,
-        'Free some space, point staging to a larger disk, or leave `export: spool` out.',
+        'Free some space, point staging to a larger disk, leave `export: spool` out, or unpack gzip-compressed disks at the source.',
       ),
     ];
   }
   if (atOnce > free) {
-    const message = `${Math.min(machinesAtOnce, spooled.length)} machines at once may need ${formatBytes(atOnce)} in staging; ${state}.`;
+    const message = `${Math.min(machinesAtOnce, staged.length)} machines at once may need ${formatBytes(atOnce)} in staging; ${state}.`;
     return [warn(subject, message, 'Free some space, or lower limits.machines.')];
   }
   return [ok(subject, `${atOnce === 0 ? 'nothing' : `up to ${formatBytes(atOnce)}`} needed, ${state}`)];
@@ -168,6 +168,14 @@ function largestAtOnce(
   const largestFirst = [...needs].sort((a, b) => b - a);
   const atOnce = largestFirst.slice(0, machinesAtOnce).reduce((sum, bytes) => sum + bytes, 0);
   return { largest: largestFirst[0] ?? 0, atOnce };
+}
+
+async function estimateStaged({ wave, machine }: PlannedMachine): Promise<number> {
+  return unpackedBytes(machine) + (wave.export === 'spool' ? await estimateData(machine) : 0);
+}
+
+function unpackedBytes({ disks }: Machine): number {
+  return disks.reduce((sum, disk) => sum + (disk.unpackedBytes ?? 0), 0);
 }
 
 async function estimateData({ disks }: Machine): Promise<number> {

@@ -119,12 +119,12 @@ async function fillSpool(
   await file.truncate(image.bytes);
   const totalBytes = await reader.countDataBytes(signal);
   const doneBytes = digests.knownBytes();
-  const need = {
+  const stillNeeded = () => ({
     folder: dirname(path),
-    bytes: Math.max(0, totalBytes - doneBytes),
+    bytes: Math.max(0, totalBytes - digests.knownBytes()),
     what: `disk ${request.disk} of ${request.machine.name}`,
-  };
-  await requireSpace(need);
+  });
+  await requireSpace(stillNeeded());
   const progress = createCopyProgress({
     context,
     diskBytes: image.bytes,
@@ -140,8 +140,7 @@ async function fillSpool(
     reader,
     digests,
     lanes: LANES,
-    async write({ index, bytes: content }, until) {
-      await context.bandwidth.take(content.length, until);
+    async write({ index, bytes: content }) {
       const bytes = content.subarray(0, bytesOfBlock(index, image.bytes));
       await writeWhole(file, { bytes, offsetBytes: index * BLOCK_BYTES });
     },
@@ -149,7 +148,7 @@ async function fillSpool(
     progress,
     signal,
   }).catch(async (error: unknown) => {
-    throw await explainFull(error, need);
+    throw await explainFull(error, stillNeeded());
   });
 }
 

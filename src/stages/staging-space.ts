@@ -33,7 +33,7 @@ export function noSpace(full: {
 }): LandfallError {
   return new LandfallError({
     code: 'no-space',
-    message: `Staging ${full.what} needs about ${formatBytes(full.bytes)} in ${full.folder}, where ${formatBytes(full.freeBytes)} are free. Free some space, point staging to a larger disk, or move fewer machines at once (limits.machines).`,
+    message: `Staging ${full.what} needs about ${formatBytes(full.bytes)} more in ${full.folder}, where ${formatBytes(full.freeBytes)} are free. Free some space, point staging to a larger disk, or move fewer machines at once (limits.machines).`,
     // Other machines of the wave give their space back as they land.
     retryable: true,
     cause: full.cause,

@@ -38,8 +38,7 @@ export async function uploadDisk(input: StepInput): Promise<StepOutcome<StepOutp
   const upload: Upload = { input, disk, prepared, contentId, sink, digests, progress, watch };
   const artifact = sink.finished ?? (await copy(upload));
   const root = await keepTree(upload);
-  const totalBytes = progress.totalBytes();
-  context.report({ doneBytes: totalBytes, totalBytes, note: 'uploaded' });
+  progress.finish('uploaded');
   return { kind: 'done', value: { stage: 'upload', disk, artifact: withRoot(artifact, root) } };
 }
 

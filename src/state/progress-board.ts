@@ -6,7 +6,7 @@ import { keys } from './keys.ts';
 export type StepProgress = Progress & {
   machine: string;
   step: string;
-  /** Over the last seconds; 0 while nothing moves. */
+  /** Over the ten seconds before `at`; 0 while nothing moves. */
   bytesPerSecond: number;
   /** Milliseconds since the epoch on the writer's clock. */
   at: number;
@@ -14,10 +14,14 @@ export type StepProgress = Progress & {
 
 export interface ProgressBoard {
   write(run: string, progress: StepProgress): Promise<void>;
+  /** A rate that nobody renewed for ten seconds is none: its worker died, or Redis was away. */
   read(run: string): Promise<StepProgress[]>;
   /** Forgets a machine's steps: they begin anew. */
   clear(run: string, machine: string): Promise<void>;
 }
+
+/** While there is a rate, whoever sends renews it twice a second. */
+const STALE_RATE_MS = 10_000;
 
 export function createProgressBoard(redis: Redis): ProgressBoard {
   return {
@@ -31,7 +35,13 @@ export function createProgressBoard(redis: Redis): ProgressBoard {
       if (stale.length > 0) await redis.hdel(keys.progress(run), ...stale);
     },
     async read(run) {
-      return (await redis.hvals(keys.progress(run))).map((json) => JSON.parse(json) as StepProgress);
+      const saved = await redis.hvals(keys.progress(run));
+      const now = Date.now();
+      return saved.map((json) => withoutStaleRate(JSON.parse(json) as StepProgress, now));
     },
   };
+}
+
+function withoutStaleRate(progress: StepProgress, now: number): StepProgress {
+  return now - progress.at < STALE_RATE_MS ? progress : { ...progress, bytesPerSecond: 0 };
 }

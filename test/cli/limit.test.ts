@@ -2,13 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createProgram } from '../../src/cli/program.ts';
-import { readConfig } from '../../src/config.ts';
 import { beat } from '../../src/state/heartbeats.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
 import { startTestRedis } from '../fakes/redis.ts';
+import { type Said, typeCommand } from './typed-command.ts';
 
 let server: RedisServer;
 let state: State;
@@ -30,25 +29,8 @@ afterAll(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** Types `landfall limit …`. */
-async function limit(...words: string[]): Promise<{ lines: string[]; remarks: string[]; json: unknown[] }> {
-  const said = { lines: [] as string[], remarks: [] as string[], json: [] as unknown[] };
-  const program = createProgram({
-    terminal: {
-      isInteractive: false,
-      columns: 100,
-      out: (line) => void said.lines.push(line),
-      remark: (line) => void said.remarks.push(line),
-      divertRemarks: () => {},
-      json: (value) => void said.json.push(value),
-    },
-    config: () => readConfig({ REDIS_URL: server.url, LANDFALL_HOME: home }, home),
-    interrupted: new AbortController().signal,
-    exitWith: () => {},
-  });
-  await program.parseAsync(['limit', ...words], { from: 'user' });
-  return said;
-}
+const limit = (...words: string[]): Promise<Said> =>
+  typeCommand({ redisUrl: server.url, home }, ['limit', ...words]);
 
 async function actions(): Promise<unknown[]> {
   const events = await Array.fromAsync(state.events.readAll('erp-1', '0'));
@@ -68,6 +50,16 @@ describe('landfall limit RUN', () => {
     expect(lines).toEqual(['All workers of run erp-1 together: 50 MB/s.']);
     expect(await state.bandwidthLimits.read([{ kind: 'run', run: 'erp-1' }])).toEqual([50_000_000]);
     expect(await actions()).toEqual([['limit 50 MB/s', 'office hours']]);
+  });
+
+  test('remarks that nothing is being sent by a run that ended', async () => {
+    expect((await limit('erp-1', '1MB/s')).remarks).toEqual([]);
+    const ended = { ...makeRun('erp-2', makeWave('old', [])), status: 'landed' } as const;
+    await state.runs.create(ended, []);
+    expect((await limit('erp-2', '1MB/s')).remarks).toEqual([
+      'Nothing is being sent: run erp-2 is landed. A retry will heed it.',
+    ]);
+    expect((await limit('erp-2')).remarks).toEqual([]);
   });
 
   test('lifts what the wave says', async () => {

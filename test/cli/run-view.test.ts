@@ -5,7 +5,7 @@ import { advanceMachine } from '../../src/domain/advance-machine.ts';
 import { LandfallError } from '../../src/domain/errors.ts';
 import type { StoredEvent } from '../../src/domain/events.ts';
 import { beginStep, failStep, finishStep, startMachine } from '../../src/domain/machine-changes.ts';
-import type { MachineRecord } from '../../src/domain/machine-record.ts';
+import type { MachineRecord, Step } from '../../src/domain/machine-record.ts';
 import type { StepProgress } from '../../src/state/progress-board.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
 
@@ -56,6 +56,39 @@ describe('a machine’s line', () => {
     const text = stripVTControlCharacters(renderMachine(line, 10));
     expect(text).toMatch(/^▶ shop-db {5}export {4}█{12}░{12} {2}50%\s+100 MB\/s\s+ETA 0:10 {2}uploading$/);
     expect(describeLine(line)).toBe('shop-db export 50% 954 MiB of 1.9 GiB, 100 MB/s, ETA 0:10, uploading');
+  });
+
+  test('tells the note of the disk that is under way, not of one that is done; what was left out stays', () => {
+    let record = begun(movingRecord());
+    const [job] = advanceMachine(record, VIEW, NOW).jobs;
+    const image = { site: null, bytes: 1, layout: { kind: 'blank' } } as const;
+    if (job === undefined) throw new Error('no job');
+    record = finishStep(record, { job, output: { stage: 'export', disk: '0', image }, now: NOW }) ?? record;
+    const done = progress('export/0', 1000e6, { note: 'uploaded', zeroBytes: 3 });
+    const underWay = progress('export/1', 340e6, { note: 'uploading', zeroBytes: 4 });
+    const line = machineLine(record, { machines: [record], progress: [done, underWay], now: NOW });
+    expect(line).toMatchObject({ note: 'uploading', doneBytes: 1340e6, totalBytes: 2000e6, zeroBytes: 7 });
+    // Nothing of a disk that is done moves any more.
+    expect(line.bytesPerSecond).toBe(50e6);
+  });
+
+  test('counts the bytes of a disk whose turn has not come', () => {
+    const record: MachineRecord = {
+      ...movingRecord(),
+      prepared: { '1': { form: { kind: 'blocks', blockBytes: 524_288 }, dataBytes: 600e6 } },
+    };
+    const upload = (disk: string, state: Step['state']): [string, Step] => {
+      const step = { ...record.steps['upload/0'], disk, state } as Step;
+      return [`upload/${disk}`, step];
+    };
+    const steps = Object.fromEntries([upload('0', 'active'), upload('1', 'active')]);
+    const shown = [progress('upload/0', 1000e6)];
+    const line = machineLine({ ...record, steps }, { machines: [], progress: shown, now: NOW });
+    expect(line).toMatchObject({ doneBytes: 1000e6, totalBytes: 1600e6 });
+    // After a retry nothing is told of a disk that was done before.
+    const isDone = Object.fromEntries([upload('0', 'active'), upload('1', 'done')]);
+    const left = machineLine({ ...record, steps: isDone }, { machines: [], progress: shown, now: NOW });
+    expect(left.totalBytes).toBe(1000e6);
   });
 
   test('shows no rate that is long past, and the time spent where the end is unknown', () => {

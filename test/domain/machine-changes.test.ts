@@ -22,6 +22,7 @@ const image = rawImage('/vm/0.raw', 1);
 const output = { stage: 'export', disk: '0', image } as const;
 const passing = new LandfallError({ code: 'tool-failed', message: 'busy', retryable: true });
 const outage = new LandfallError({ code: 'target-unavailable', message: 'away', retryable: true });
+const full = new LandfallError({ code: 'no-space', message: 'full', retryable: true });
 const lasting = new LandfallError({ code: 'target-denied', message: 'no' });
 const job = createJob('export', '0');
 
@@ -128,13 +129,16 @@ describe('failStep', () => {
     expect(from.steps['export/0']?.error?.code).toBe('tool-failed');
   });
 
-  it('uses up no tries while the target is away, for six hours at most', () => {
+  it.each([
+    ['the target is away', outage],
+    ['staging is full', full],
+  ])('uses up no tries while %s, for six hours at most', (_, error) => {
     const hour = 3_600_000;
     let from = offered();
     let now = NOW;
     let number = 1;
     while (from.steps['export/0']?.state === 'active' && number < 1_000) {
-      from = changed(failStep(from, { job: { ...job, try: number }, error: outage, now, tries: 3 }));
+      from = changed(failStep(from, { job: { ...job, try: number }, error, now, tries: 3 }));
       const { notBefore } = from.steps['export/0'] ?? {};
       expect((notBefore ?? now) - now).toBeLessThanOrEqual(120_000);
       now = (notBefore ?? now) + 1;
@@ -217,6 +221,21 @@ describe('retryMachine', () => {
     ]);
   });
 
+  it('leaves a step that was never offered at its first try, however often the machine is retried', () => {
+    let from = offered();
+    for (const number of [1, 2, 3]) {
+      const failed = advanceMachine(fail(from, lasting, { ...job, try: number }), OPEN, NOW).record;
+      from = advanceMachine(changed(startMachine(changed(retryMachine(failed)), NOW)), OPEN, NOW).record;
+    }
+    expect(from.steps['export/0']).toMatchObject({ state: 'active', try: 4 });
+    expect(from.steps['upload/0']).toMatchObject({ state: 'pending', try: 1 });
+    const discarded = changed(markDiscarded({ ...from, status: 'failed' }, NOW));
+    expect(changed(retryMachine(discarded)).steps).toMatchObject({
+      'export/0': { state: 'pending', try: 5 },
+      'upload/0': { state: 'pending', try: 1 },
+    });
+  });
+
   it('does not offer again the job that another disk was at when the machine failed', () => {
     const failed = advanceMachine(fail(offered(2), lasting), OPEN, NOW).record;
     const again = changed(startMachine(changed(retryMachine(failed)), NOW));
@@ -246,7 +265,8 @@ describe('retryMachine', () => {
       artifacts: {},
       landing: null,
     });
-    expect(Object.values(again.steps).every((step) => step.state === 'pending' && step.try === 2)).toBe(true);
+    expect(Object.values(again.steps).every((step) => step.state === 'pending')).toBe(true);
+    expect(again.steps).toMatchObject({ 'export/0': { try: 2 }, convert: { try: 1 } });
     expect(Object.keys(again.steps)).toEqual(Object.keys(exported.steps));
   });
 });

@@ -107,6 +107,22 @@ it('refuses a spooled machine for which staging has no room, and warns where sev
   expect(bad(await check(many, { mode: 'spool', machinesAtOnce: 1 }))).toEqual([]);
 });
 
+it('counts what must be unpacked into staging, also where nothing is spooled', async () => {
+  const machine = createMachine();
+  const disks = machine.disks.map((disk) => ({ ...disk, unpackedBytes: 2 ** 43 }));
+  expect(bad(await check([{ ...machine, disks }]))).toMatchObject([
+    {
+      level: 'fail',
+      subject: expect.stringContaining('staging'),
+      message: expect.stringContaining('8 TiB'),
+      remedy: expect.stringContaining('unpack'),
+    },
+  ]);
+  expect(await check([machine])).not.toContainEqual(
+    expect.objectContaining({ subject: expect.stringContaining('staging') }),
+  );
+});
+
 it('says what the digests take in Redis, and refuses what is over the budget', async () => {
   const machines = Array.from({ length: 3 }, (_, index) => {
     const machine = createMachine({ name: `m${index}`, diskBytes: 2 ** 43 });

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { BLOCK_BYTES } from '../../src/blocks/stream-encoder.ts';
+import type { LandfallError } from '../../src/domain/errors.ts';
 import type { Image } from '../../src/domain/image.ts';
-import type { Progress } from '../../src/domain/ports.ts';
+import type { Bandwidth, Progress } from '../../src/domain/ports.ts';
 import { spoolSource } from '../../src/stages/spool.ts';
 import { createMachine, rawImage } from '../fakes/machine.ts';
 import { createFakeSource, type FakeSource } from '../fakes/source.ts';
@@ -39,11 +40,12 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-function spool(options: { signal?: AbortSignal } = {}): {
+function spool({ bandwidth, ...options }: { signal?: AbortSignal; bandwidth?: Bandwidth } = {}): {
   image: Promise<Image>;
   reports: readonly Progress[];
 } {
-  const context = createStepContext({ state, ...options });
+  const own = createStepContext({ state, ...options });
+  const context = bandwidth === undefined ? own : { ...own, bandwidth };
   const request = { from: {}, machine, disk: '0', pass: 0, stagingFolder: join(folder, 'staging') };
   return { image: spoolSource(source).export(request, context), reports: context.reports };
 }
@@ -106,6 +108,12 @@ it('goes on where it was stopped', async () => {
   expect(second.reports[0]?.doneBytes).toBe(doneBytes);
 });
 
+it('is not held up by a bandwidth limit: that is for what is sent to the target', async () => {
+  const bandwidth = { take: () => Promise.reject(new Error('was asked for bandwidth')) };
+  const copy = await fileOf(await spool({ bandwidth }).image);
+  expect((await readFile(copy)).equals(content)).toBe(true);
+});
+
 it('reads nothing again once it is whole, and all when the copy is gone', async () => {
   const copy = await fileOf(await spool().image);
   const again = spool();
@@ -133,7 +141,11 @@ it('is whole where a file system that is nearly full takes a block in two pieces
 it('says that staging is full, and goes on when there is room again', async () => {
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
   await interceptWrites((number, write) => (number > 20 ? Promise.reject(full) : write()));
-  await expect(spool().image).rejects.toMatchObject({ code: 'no-space', retryable: true });
+  const failure = await spool().image.catch((error: LandfallError) => error);
+  expect(failure).toMatchObject({ code: 'no-space', retryable: true });
+  // Of 44 blocks, those that are there already are needed no more.
+  expect((failure as LandfallError).context.neededBytes).toBeLessThanOrEqual(25 * BLOCK_BYTES);
+  expect((failure as LandfallError).message).toMatch(/needs about 1[0-9.]+ MiB more in /);
   vi.restoreAllMocks();
   const second = spool();
   expect((await readFile(await fileOf(await second.image))).equals(content)).toBe(true);

@@ -7,6 +7,7 @@ import { openState, type State } from '../../src/state/state.ts';
 import { startTestRedis } from '../fakes/redis.ts';
 
 const KB = 1_000;
+const MIB = 2 ** 20;
 const { signal } = new AbortController();
 const run = { kind: 'run', run: 'run-1' } as const;
 const host = { kind: 'host', host: 'worker-1' } as const;
@@ -70,6 +71,31 @@ describe('a limit', () => {
       for (let block = 0; block < 100; block += 1) await other.take(1_000 * KB, signal);
     };
     expect(await timed(send)).toBeLessThan(500);
+  });
+
+  test('is shared by bytes, not by turns: large parts leave small blocks as much as they get', async () => {
+    await state.bandwidthLimits.write(run, 64 * MIB);
+    const stops = new AbortController();
+    const sendUntilStopped = async (takeBytes: number): Promise<number> => {
+      const worker = openOn('worker-1');
+      let sentBytes = 0;
+      const lane = async (): Promise<void> => {
+        for (;;) {
+          await worker.take(takeBytes, stops.signal);
+          sentBytes += takeBytes;
+        }
+      };
+      await Promise.allSettled([lane(), lane(), lane(), lane()]);
+      return sentBytes;
+    };
+    const sending = Promise.all([sendUntilStopped(8 * MIB), sendUntilStopped(MIB / 2)]);
+    // Some hundred turns: long enough for parts, which count once they are whole.
+    setTimeout(() => stops.abort(), 2_500);
+    const [parts, blocks] = await sending;
+    expect(parts / blocks).toBeLessThan(2);
+    expect(blocks / parts).toBeLessThan(2);
+    // And no less than the limit allows for both together.
+    expect(parts + blocks).toBeGreaterThan(0.75 * 2.5 * 64 * MIB);
   });
 
   test('takes the narrower one, where run and host have one', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startTool, tryTool } from '../../src/processes/child.ts';
 import { median, toRow } from '../../tools/bench/bench-row.ts';
+import { BENCHES } from '../../tools/bench/benches.ts';
 
 const BENCH = join(import.meta.dirname, '../../tools/bench/bench.ts');
 
@@ -50,6 +51,15 @@ describe('npm run bench', () => {
     expect(stdout).toContain('Everything the benches started has ended.');
     expect(exitCode).toBe(130);
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  test('explains itself: benches, options, time and room', async () => {
+    const { exitCode, stdout } = await bench('--help');
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^Usage: npm run bench/);
+    for (const { name, summary } of BENCHES)
+      expect(stdout).toMatch(new RegExp(`^  ${name} .*${summary.slice(0, 20)}`, 'm'));
+    expect(stdout).toMatch(/--only NAME[\s\S]*--json FILE[\s\S]*about 12 min .* 16 GiB/);
   });
 
   test.each([

@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { openBenchGround } from './bench-ground.ts';
-import { readBenchOptions } from './bench-options.ts';
+import { type BenchOptions, readBenchOptions } from './bench-options.ts';
 import { printHead, printRow } from './bench-print.ts';
 import type { BenchRow } from './bench-row.ts';
 import { BENCHES } from './benches.ts';
@@ -17,11 +17,10 @@ const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => interruption.abort(new Error(signal)));
 
-const options = readBenchOptions(
-  process.argv.slice(2),
-  BENCHES.map(({ name }) => name),
-);
-if ('problem' in options) {
+const options = readBenchOptions(process.argv.slice(2), BENCHES);
+if ('help' in options) {
+  process.stdout.write(options.help);
+} else if ('problem' in options) {
   console.error(options.problem);
   process.exitCode = EXIT_USAGE;
 } else {
@@ -36,7 +35,7 @@ if ('problem' in options) {
 
 /** The status tells whether the benches ran, not how fast this machine is. */
 async function measure(
-  { runs, sizeBytes, only, jsonFile }: Exclude<typeof options, { problem: string }>,
+  { runs, sizeBytes, only, jsonFile }: BenchOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const rows: BenchRow[] = [];

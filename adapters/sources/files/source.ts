@@ -26,7 +26,7 @@ export function createFilesSource(options: FilesOptions, environment: AdapterEnv
   const read = (from: JsonObject, reading: Omit<ReadOptions, 'verdicts' | 'scratchFolder'>) =>
     readMachines({ from: machineOptions(from), folder, reading: { ...reading, verdicts, scratchFolder } });
   return {
-    machines: async (from, signal) => (await read(from, { signal })).map(({ machine }) => machine),
+    machines: async (from, signal) => (await read(from, { signal })).map(withUnpackedBytes),
     preflight: async (machines) => preflightFiles(machines),
     powerState: async () => 'off',
     export: async (request, context) => {
@@ -40,6 +40,14 @@ export function createFilesSource(options: FilesOptions, environment: AdapterEnv
       for (const { id } of machine.disks) await removeUnpacked(id, context);
     },
   };
+}
+
+function withUnpackedBytes({ machine, contents }: ApplianceMachine): Machine {
+  const disks = machine.disks.map((disk) => {
+    const content = contents[disk.id];
+    return content?.kind === 'gzip' ? { ...disk, unpackedBytes: content.gzip.unpackedBytes } : disk;
+  });
+  return { ...machine, disks };
 }
 
 type Reading = { from: FilesMachineOptions; folder: string; reading: ReadOptions };

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { archiveRun } from '../../operations/archive-run.ts';
 import { findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
+import { describeArchived } from '../describe-archived.ts';
 import { openAppFor } from '../open-app.ts';
 
 export function addArchive(program: Command, context: CommandContext): void {
@@ -18,6 +19,9 @@ export function addArchive(program: Command, context: CommandContext): void {
       const run = await findRun(app.state, idOrWave);
       await archiveRun(run.id, app);
       if (options.json === true) terminal.json({ run: run.id, archived: true });
-      else terminal.out(`Archived ${run.id}. Its proofs stay: \`landfall proof ${run.id}\`.`);
+      else {
+        const machines = await app.state.machines.all(run.id, run.machines);
+        terminal.out(`${describeArchived(run.id, machines)} Its proofs stay: \`landfall proof ${run.id}\`.`);
+      }
     });
 }

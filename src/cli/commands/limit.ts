@@ -53,7 +53,11 @@ async function limit(
     return terminal.tell({ host }, `All workers of ${host}`, await limitOfHost(state, host));
   }
   const run = await findRun(state, wanted.run ?? '');
-  if (rate !== null) await limitRun(state, { run, limit: rate, reason });
+  if (rate !== null) {
+    await limitRun(state, { run, limit: rate, reason });
+    if (run.status !== 'running')
+      context.terminal.remark(`Nothing is being sent: run ${run.id} is ${run.status}. A retry will heed it.`);
+  }
   terminal.tell({ run: run.id }, `All workers of run ${run.id} together`, await limitOfRun(state, run));
 }
 

@@ -9,6 +9,7 @@ import { findRunOfWave } from '../../operations/find-run.ts';
 import { type Plan, refuseFailedPlan } from '../../operations/plan.ts';
 import { startRun } from '../../operations/start-run.ts';
 import type { CommandContext } from '../command-context.ts';
+import { describeArchived } from '../describe-archived.ts';
 import { ensureUp } from '../ensure-up.ts';
 import { followToEnd } from '../follow-to-end.ts';
 import { openViewFor, openWorkshopFor } from '../open-app.ts';
@@ -59,8 +60,13 @@ async function findOrStart(
   const plan = await planLoadedWave(workshop, wave, context.interrupted);
   refuseFailedPlan(plan);
   await using app = await openRecords(context);
-  if (earlier !== null) await archiveRun(earlier.id, app);
+  if (earlier !== null) await archiveEarlier(context, app, earlier);
   return { run: await startOrJoin(app, plan), wave };
+}
+
+async function archiveEarlier({ terminal }: CommandContext, app: App, earlier: RunRecord): Promise<void> {
+  await archiveRun(earlier.id, app);
+  terminal.remark(describeArchived(earlier.id, await app.state.machines.all(earlier.id, earlier.machines)));
 }
 
 async function findEarlier(context: CommandContext, wave: string): Promise<RunRecord | null> {

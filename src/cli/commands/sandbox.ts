@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Config } from '../../config.ts';
 import { LandfallError } from '../../domain/errors.ts';
-import { createLog } from '../../log.ts';
+import { createLog, type Log } from '../../log.ts';
 import type { CommandContext } from '../command-context.ts';
 
 type SandboxOptions = {
@@ -40,7 +40,7 @@ export function addSandbox(program: Command, context: CommandContext): void {
 async function serveAws(context: CommandContext, options: SandboxOptions): Promise<void> {
   const { interrupted, terminal } = context;
   const config = context.config();
-  const log = createLog(config.logLevel, terminal.isInteractive);
+  const log = openLog(context, options);
   const { seedDemo } = await import('../../sandbox/seed.ts');
   const { startSandbox } = await import('../../sandbox/server.ts');
   const folder = folderOf(options, config, 'sandbox');
@@ -66,7 +66,7 @@ async function serveAzure(context: CommandContext, options: SandboxOptions): Pro
     });
   }
   const config = context.config();
-  const log = createLog(config.logLevel, terminal.isInteractive);
+  const log = openLog(context, options);
   const { startAzureSandbox } = await import('../../sandbox/azure/server.ts');
   const folder = folderOf(options, config, 'sandbox-azure');
   await using sandbox = await startAzureSandbox({ folder, port: options.port ?? AZURE_PORT, log });
@@ -78,6 +78,14 @@ async function serveAzure(context: CommandContext, options: SandboxOptions): Pro
     for (const [name, value] of Object.entries(environment)) terminal.out(`  export ${name}=${value}`);
   }
   if (!interrupted.aborted) await once(interrupted, 'abort');
+}
+
+/** With --json, standard output is for the one line that programs read. */
+function openLog(
+  { config, terminal }: CommandContext,
+  { json = false }: SandboxOptions,
+): Log {
+  return createLog(config().logLevel, { isTerminal: terminal.isInteractive && !json, onStderr: json });
 }
 
 function folderOf({ folder }: SandboxOptions, { home }: Config, name: string): string {

@@ -7,7 +7,7 @@ import type { View } from '../../view.ts';
 import type { CommandContext } from '../command-context.ts';
 import { formatSpan, formatTable } from '../format.ts';
 import { openViewFor } from '../open-app.ts';
-import { type MachineLine, machineLine } from '../run-view.ts';
+import { describeLine, type MachineLine, machineLine } from '../run-view.ts';
 
 const LONGEST_NOTE = 60;
 
@@ -54,15 +54,17 @@ async function showRun(
   const snapshot = { machines, progress, now: Date.now() };
   if (json)
     return terminal.json({ run: run.id, status: run.status, wave: run.wave.name, machines, progress });
-  const rows = machines.map((record) => [
+  const lines = new Map(machines.map((record) => [record, machineLine(record, snapshot)]));
+  const rows = [...lines].map(([record, line]) => [
     record.machine.name,
     record.status,
     ...STEP_STAGES.map((stage) => stageCell(record, stage)),
-    shortNote(machineLine(record, snapshot)),
+    isTransfer(line) ? '' : shortNote(line),
   ]);
   terminal.out(`Run ${run.id} (${run.wave.file}): ${run.status}`);
   const head = ['MACHINE', 'STATUS', ...STEP_STAGES.map((stage) => stage.toUpperCase()), ''];
   for (const line of formatTable([head, ...rows])) terminal.out(line);
+  for (const line of lines.values()) if (isTransfer(line)) terminal.out(`▶ ${describeLine(line)}`);
   for (const { machine, error } of machines) {
     if (error === null) continue;
     const [first = '', ...more] = error.message.split('\n');
@@ -77,6 +79,11 @@ function describeCounts(counts: MachineCounts): string {
     (status) => counts[status] > 0,
   );
   return shown.map((status) => `${counts[status]} ${status}`).join(', ');
+}
+
+/** Bytes, rate and time to go are told below the table, where there is room. */
+function isTransfer({ status, totalBytes }: MachineLine): boolean {
+  return status === 'moving' && totalBytes > 0;
 }
 
 /** Errors are told below the table. */

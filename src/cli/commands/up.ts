@@ -25,11 +25,11 @@ export function addUp(program: Command, context: CommandContext): void {
 async function up(context: CommandContext, { pools, json }: UpOptions): Promise<void> {
   const { interrupted, terminal } = context;
   const config = context.config();
-  const log = createLog(config.logLevel, terminal.isInteractive && json !== true);
+  const log = createLog(config.logLevel, { isTerminal: terminal.isInteractive && json !== true });
   const { openApp } = await import('../../app.ts');
   const { DEFAULT_POOLS, startWorkers } = await import('../../workers.ts');
   await using stack = new AsyncDisposableStack();
-  stack.use(await lockHome(config.home));
+  stack.use(await lockHome(config.home, interrupted));
   const redisUrl = await openRedisFor(config, { stack, log });
   const app = stack.use(
     await openApp(

@@ -71,8 +71,13 @@ function describeVerdict(verdict: DiskVerdict): string[] {
     }
     case 'not-comparable':
       return [`${what}: not compared, ${verdict.reason}`];
-    case 'failed':
-      return [`${what}: not compared. ${verdict.error.message}`];
+    case 'failed': {
+      // What may pass by itself is tried again in a run; here nobody does.
+      const again = verdict.error.retryable
+        ? ' Nothing was tried again here: run `landfall verify` once more.'
+        : '';
+      return [`${what}: not compared. ${verdict.error.message}${again}`];
+    }
     default:
       return verdict satisfies never;
   }

@@ -31,7 +31,7 @@ async function work(context: CommandContext, options: WorkerOptions): Promise<vo
   if (options.stage.length === 0)
     throw new LandfallError({ code: 'usage', message: 'Give at least one --stage.' });
   const config = context.config();
-  const log = createLog(config.logLevel, terminal.isInteractive && json !== true);
+  const log = createLog(config.logLevel, { isTerminal: terminal.isInteractive && json !== true });
   const { openApp } = await import('../../app.ts');
   const { DEFAULT_POOLS, startWorkers } = await import('../../workers.ts');
   await using app = await openApp(config, {

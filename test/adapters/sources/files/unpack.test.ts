@@ -36,6 +36,7 @@ describe('a compressed disk', () => {
   it('is unpacked into staging, with holes for zeros, and given back by release', async () => {
     const raw = await makePacked(64 * MIB);
     const { machine, context, image } = await exportPacked();
+    expect(machine.disks).toMatchObject([{ unpackedBytes: 64 * MIB }]);
     expect(await folder.equalsRaw(image, raw)).toBe(true);
     const [name = ''] = await readdir(folder.at('staging', 'm'));
     const { size, blocks } = await stat(folder.at('staging', 'm', name));
