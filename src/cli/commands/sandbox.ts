@@ -81,10 +81,7 @@ async function serveAzure(context: CommandContext, options: SandboxOptions): Pro
 }
 
 /** With --json, standard output is for the one line that programs read. */
-function openLog(
-  { config, terminal }: CommandContext,
-  { json = false }: SandboxOptions,
-): Log {
+function openLog({ config, terminal }: CommandContext, { json = false }: SandboxOptions): Log {
   return createLog(config().logLevel, { isTerminal: terminal.isInteractive && !json, onStderr: json });
 }
 
