@@ -107,11 +107,11 @@ function judge(error: unknown, action: string): { reason: string; remedy: string
     return { reason, remedy, retryable: false };
   }
   if (status === 403 || status === 401) {
-    const remedy = `Grant ${action} to the credentials that this worker uses, or give it others.`;
+    const remedy = `Grant ${action} to the credentials that are used here, or use others.`;
     return { reason, remedy, retryable: false };
   }
   if (name === 'CredentialsProviderError') {
-    const remedy = 'Give the worker AWS credentials (environment, shared file or instance role).';
+    const remedy = 'There must be AWS credentials here (environment, shared file or instance role).';
     return { reason, remedy, retryable: false };
   }
   if (message.includes('Region is missing')) {

@@ -1,5 +1,6 @@
 /** Reads what landed back from the target, disk by disk. */
-import { asLandfallError, type SavedError, saveError } from '../domain/errors.ts';
+import { asLandfallError, LandfallError, type SavedError, saveError } from '../domain/errors.ts';
+import { findingOf } from '../domain/finding.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
 import type { Evidence, Target } from '../domain/ports.ts';
 import { type VerifiedDisk, verifyDisk } from '../stages/verify-disk.ts';
@@ -34,8 +35,24 @@ export async function* verifyMachines(verification: Verification): AsyncGenerato
         yield { machine, disk, ...verified };
       } catch (error) {
         signal.throwIfAborted();
-        yield { machine, disk, state: 'failed', error: saveError(asLandfallError(error)) };
+        yield { machine, disk, state: 'failed', error: saveError(toldHere(asLandfallError(error), machine)) };
       }
     }
   }
+}
+
+/** Targets speak to workers, who have credentials of their own. Nobody but the operator's shell is asked here. */
+function toldHere(error: LandfallError, machine: string): LandfallError {
+  if (error.code !== 'target-denied') return error;
+  const { code, retryable, cause } = error;
+  const { message: said } = findingOf(machine, error);
+  const remedy =
+    '`landfall verify` reads with the credentials of the shell that it is called in: see that they are set and valid there, and that they may do this.';
+  return new LandfallError({
+    code,
+    retryable,
+    cause,
+    message: `${said} ${remedy}`,
+    context: { ...error.context, remedy },
+  });
 }
