@@ -29,7 +29,11 @@ export const libvirtOptionsSchema = z.strictObject({
 export const libvirtMachineOptionsSchema = z
   .strictObject({
     name: z.string().min(1).optional().describe('Name of the domain; `*` and `?` stand for what varies.'),
-    uuid: z.string().regex(UUID, 'is no uuid').optional().describe('UUID of the domain, instead of its name.'),
+    uuid: z
+      .string()
+      .regex(UUID, 'is no uuid')
+      .optional()
+      .describe('UUID of the domain, instead of its name.'),
     os: z
       .string()
       .min(1)

@@ -54,7 +54,8 @@ export function virshFailure(failure: {
   const said = endedBy === null ? words : `virsh was ended by ${endedBy}`;
   const meaning = MEANINGS.find((candidate) => candidate.said.test(failure.stderr));
   const remedy =
-    meaning?.remedy(uri) ?? `Look into the log of libvirt on that host, then try \`virsh --connect '${uri}'\`.`;
+    meaning?.remedy(uri) ??
+    `Look into the log of libvirt on that host, then try \`virsh --connect '${uri}'\`.`;
   return new LandfallError({
     code: meaning?.code ?? 'tool-failed',
     message: `${attempted} at ${uri} failed: ${said}. ${remedy}`,

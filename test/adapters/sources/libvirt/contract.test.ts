@@ -1,0 +1,45 @@
+import { utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createLibvirtSource } from '../../../../adapters/sources/libvirt/source.ts';
+import { filesOf } from '../../../../src/images/fingerprint.ts';
+import { runTool } from '../../../../src/processes/child.ts';
+import { describeSourceContract, type SourceGround } from '../contract.ts';
+import { domainXml, fileDisk, makeBootDisk, qemuImg } from './guests.ts';
+import { startLibvirt } from './libvirtd.ts';
+
+/** A raw disk, a qcow2 on its own, and a qcow2 over another one that the domain names. */
+async function openGround(): Promise<SourceGround> {
+  const libvirt = await startLibvirt();
+  const images = join(libvirt.folder, 'images');
+  const at = (name: string) => join(images, name);
+  const raw = await makeBootDisk(at('system.raw'));
+  const plain = await makeBootDisk(at('plain.raw'));
+  const base = await makeBootDisk(at('base.raw'));
+  await qemuImg('convert', '-f', 'raw', '-O', 'qcow2', plain, at('plain.qcow2'));
+  await qemuImg('convert', '-f', 'raw', '-O', 'qcow2', base, at('base.qcow2'));
+  await qemuImg('create', '-q', '-f', 'qcow2', '-b', at('base.qcow2'), '-F', 'qcow2', at('over.qcow2'));
+  // So that the disk is neither of the two files alone.
+  const write = ['-f', 'qcow2', '-c', 'write -P 0x5a 1M 64k', at('over.qcow2')];
+  await runTool({ command: 'qemu-io', args: write });
+  await qemuImg('convert', '-f', 'qcow2', '-O', 'raw', at('over.qcow2'), at('over.raw'));
+  await libvirt.give(raw, at('plain.qcow2'), at('base.qcow2'), at('over.qcow2'));
+  const backing = `<backingStore type='file'><format type='qcow2'/><source file='${at('base.qcow2')}'/><backingStore/></backingStore>`;
+  const disks = [
+    fileDisk({ path: raw, format: 'raw', target: 'vda' }),
+    fileDisk({ path: at('plain.qcow2'), format: 'qcow2', target: 'vdb' }),
+    fileDisk({ path: at('over.qcow2'), format: 'qcow2', target: 'vdc', more: backing }),
+  ].join('');
+  await libvirt.define(domainXml({ name: 'web01', disks }));
+  return {
+    openSource: () => createLibvirtSource({ uri: libvirt.uri, backingFolders: [] }),
+    from: { name: 'web01' },
+    contents: { '0': raw, '1': plain, '2': at('over.raw') },
+    stagingFolder: join(libvirt.folder, 'staging'),
+    disturb: async ({ layout }) => {
+      for (const path of filesOf(layout)) await utimes(path, new Date(), new Date(0));
+    },
+    [Symbol.asyncDispose]: () => libvirt[Symbol.asyncDispose](),
+  };
+}
+
+describeSourceContract('libvirt, disks in files and over backing files', openGround);
