@@ -44,7 +44,7 @@ export function matchesName(name: string, pattern: string): boolean {
   const source = [...pattern].map((letter) => {
     if (letter === '*') return '.*';
     if (letter === '?') return '.';
-    return letter.replace(/[\\^$.|+()[\]{}/-]/, '\\$&');
+    return letter.replace(/[\\^$.|+()[\]{}/]/, '\\$&');
   });
   return new RegExp(`^${source.join('').replace(/(\.\*)+/g, '.*')}$`, 'su').test(name);
 }

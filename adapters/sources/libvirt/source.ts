@@ -11,6 +11,7 @@ import { findDomains } from './inventory.ts';
 import { createLocalImages } from './local-images.ts';
 import { describeMachine } from './machine.ts';
 import { type LibvirtOptions, machineOptions } from './options.ts';
+import { preflightLibvirt } from './preflight.ts';
 import { createVirsh } from './virsh.ts';
 
 export function createLibvirtSource(options: LibvirtOptions): Source {
@@ -23,6 +24,7 @@ export function createLibvirtSource(options: LibvirtOptions): Source {
       const found = await findDomains(virsh, selector, signal);
       return found.map((each) => describeMachine(each, os));
     },
+    preflight: (machines, signal) => preflightLibvirt(grounds, machines, signal),
     powerState: async (machine, signal) => {
       const domain = namedDomain(machine);
       return powerStateOf(await readStatus(virsh, domain, { signal }), domain);

@@ -1,16 +1,24 @@
-import { utimes } from 'node:fs/promises';
+import { chmod, mkdtemp, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
 import { createLibvirtSource } from '../../../../adapters/sources/libvirt/source.ts';
 import { filesOf } from '../../../../src/images/fingerprint.ts';
 import { runTool } from '../../../../src/processes/child.ts';
 import { describeSourceContract, type SourceGround } from '../contract.ts';
 import { domainXml, fileDisk, makeBootDisk, qemuImg } from './guests.ts';
-import { startLibvirt } from './libvirtd.ts';
+import { startLibvirt, type TestLibvirt } from './libvirtd.ts';
+
+// Its first look at qemu takes 3 s: one for all.
+let libvirt: TestLibvirt;
+beforeAll(async () => {
+  libvirt = await startLibvirt();
+});
+afterAll(() => libvirt[Symbol.asyncDispose]());
 
 /** A raw disk, a qcow2 on its own, and a qcow2 over another one that the domain names. */
 async function openGround(): Promise<SourceGround> {
-  const libvirt = await startLibvirt();
-  const images = join(libvirt.folder, 'images');
+  const images = await mkdtemp(join(libvirt.folder, 'images', 'ground-'));
+  await chmod(images, 0o755);
   const at = (name: string) => join(images, name);
   const raw = await makeBootDisk(at('system.raw'));
   const plain = await makeBootDisk(at('plain.raw'));
@@ -29,16 +37,16 @@ async function openGround(): Promise<SourceGround> {
     fileDisk({ path: at('plain.qcow2'), format: 'qcow2', target: 'vdb' }),
     fileDisk({ path: at('over.qcow2'), format: 'qcow2', target: 'vdc', more: backing }),
   ].join('');
-  await libvirt.define(domainXml({ name: 'web01', disks }));
+  const uuid = await libvirt.define(domainXml({ name: 'web01', disks }));
   return {
     openSource: () => createLibvirtSource({ uri: libvirt.uri, backingFolders: [] }),
     from: { name: 'web01' },
     contents: { '0': raw, '1': plain, '2': at('over.raw') },
-    stagingFolder: join(libvirt.folder, 'staging'),
+    stagingFolder: join(images, 'staging'),
     disturb: async ({ layout }) => {
       for (const path of filesOf(layout)) await utimes(path, new Date(), new Date(0));
     },
-    [Symbol.asyncDispose]: () => libvirt[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => void (await libvirt.virsh('undefine', uuid)),
   };
 }
 

@@ -5,7 +5,7 @@
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { vi } from 'vitest';
 import { type RunningTool, runTool, startTool, tryTool } from '../../../../src/processes/child.ts';
 
 export type TestLibvirt = AsyncDisposable & {
@@ -40,7 +40,7 @@ export async function startLibvirt(): Promise<TestLibvirt> {
   const start = async () => {
     server = await startDaemon(folder);
     const answers = () => tryTool({ command: 'virsh', args: ['-q', '-c', uri, 'list'] });
-    await expect.poll(async () => (await answers()).exitCode, { timeout: 20_000, interval: 50 }).toBe(0);
+    await vi.waitUntil(async () => (await answers()).exitCode === 0, { timeout: 20_000, interval: 50 });
   };
   const stop = async () => {
     await server?.stop();
@@ -120,7 +120,8 @@ async function endGuests(folder: string): Promise<void> {
     const isOurs = pid > 1 && (await commandLineOf(pid)).includes(folder);
     if (!isOurs) continue;
     process.kill(pid, 'SIGKILL');
-    await expect.poll(() => commandLineOf(pid), { timeout: 10_000, interval: 20 }).toBe('');
+    const isGone = async () => (await commandLineOf(pid)) === '';
+    await vi.waitUntil(isGone, { timeout: 10_000, interval: 20 });
   }
 }
 
