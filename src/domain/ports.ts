@@ -171,7 +171,7 @@ export interface SourceControl {
   setAutostart(machine: Machine, isAutostarted: boolean, signal: AbortSignal): Promise<void>;
   /** Landfall's own note on the machine, apart from what people wrote there; null where there is none. */
   readNote(machine: Machine, signal: AbortSignal): Promise<string | null>;
-  /** One line for people who look there, in place of the one before; null takes it away without a trace. */
+  /** One line for people who look there, in place of the one before; null takes it away. */
   writeNote(machine: Machine, note: string | null, signal: AbortSignal): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Landfall's note on a domain: an element of its own namespace in the domain's metadata. What people wrote into title
- * and description stays as it is, and nothing is left when the note is taken away.
+ * and description stays as it is; when the note is taken away, an empty `<metadata/>` may be left.
  * https://libvirt.org/formatdomain.html#general-metadata
  */
 import { LandfallError } from '../../../src/domain/errors.ts';

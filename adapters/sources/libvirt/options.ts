@@ -19,7 +19,7 @@ export const libvirtOptionsSchema = z.strictObject({
       'Where disk images are read: `here`, under the same paths as there, or on that host, over `ssh`. Default: `ssh` for qemu+ssh, else `here`.',
     ),
   backingFolders: z
-    .array(z.string().startsWith('/', 'is no absolute path'))
+    .array(z.string().regex(/^\//, 'is no absolute path'))
     .default([])
     .describe(
       'Folders whose images may be backing files of disks. Default: none but those that a domain itself names.',

@@ -3,6 +3,14 @@ import { type ErrorCode, LandfallError } from '../../../src/domain/errors.ts';
 
 type Meaning = { said: RegExp; code: ErrorCode; retryable: boolean; remedy: (uri: string) => string };
 
+const AWAY: Meaning = {
+  said: /failed to (re)?connect|Cannot recv data|Cannot write data|End of file while reading|client socket is closed|Connection (refused|reset|timed out|closed)|No route to host|Could not resolve|keepalive|Broken pipe|Timed out/i,
+  code: 'tool-failed',
+  retryable: true,
+  remedy: (uri) =>
+    `libvirt is away there: see that libvirtd (or virtqemud) runs and that \`virsh --connect '${uri}' list\` answers.`,
+};
+
 /** In order: a refused connection also says that it failed to connect. */
 const MEANINGS: readonly Meaning[] = [
   {
@@ -25,13 +33,7 @@ const MEANINGS: readonly Meaning[] = [
     retryable: false,
     remedy: (uri) => `\`virsh --connect '${uri}' list --all\` shows what is there.`,
   },
-  {
-    said: /failed to (re)?connect|Cannot recv data|Cannot write data|End of file while reading|client socket is closed|Connection (refused|reset|timed out|closed)|No route to host|Could not resolve|keepalive|Broken pipe|Timed out/i,
-    code: 'tool-failed',
-    retryable: true,
-    remedy: (uri) =>
-      `libvirt is away there: see that libvirtd (or virtqemud) runs and that \`virsh --connect '${uri}' list\` answers.`,
-  },
+  AWAY,
   {
     said: /Failed to get .*lock|is in use|already in use/i,
     code: 'conflict',
@@ -60,17 +62,13 @@ export function virshFailure(failure: {
     code: meaning?.code ?? 'tool-failed',
     message: `${attempted} at ${uri} failed: ${said}. ${remedy}`,
     retryable: meaning?.retryable ?? true,
-    context: { uri, isAway: isAwayMeaning(meaning) },
+    context: { uri, isAway: meaning === AWAY },
   });
 }
 
 /** Was it libvirt that could not be reached, so that nothing is known of the machine? */
 export function isAway(error: unknown): boolean {
   return error instanceof LandfallError && error.context.isAway === true;
-}
-
-function isAwayMeaning(meaning: Meaning | undefined): boolean {
-  return meaning?.code === 'tool-failed';
 }
 
 function saidIn(stderr: string): string {
