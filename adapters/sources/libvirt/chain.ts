@@ -76,6 +76,7 @@ async function inspectFile(file: ChainFile, place: ImagePlace, signal: AbortSign
     case 'vmdk':
     case 'vhd':
     case 'vhdx': {
+      if (!place.isHere) throw tooForeign(file);
       // Nothing of theirs can lie under another file here, and the guard reads them itself.
       const slice = { path, offsetBytes: 0, lengthBytes: null };
       return { bytes: (await inspectHeader(slice, { format, signal })).bytes, under: null };
@@ -170,6 +171,14 @@ function circular(file: ChainFile, above: ChainFile) {
     label: above.path,
     found: `its backing file ${file.path} lies above it, so the chain has no end`,
     remedy: 'Find out who rebased it.',
+  });
+}
+
+function tooForeign({ path, format }: ChainFile) {
+  return unreadableImage({
+    label: path,
+    found: `its format is ${format}, and over ssh only raw and qcow2 are read`,
+    remedy: 'Convert it to qcow2 while the machine is off, or run a worker on that host.',
   });
 }
 

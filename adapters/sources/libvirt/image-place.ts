@@ -6,6 +6,8 @@ import type { SliceReader } from '../../../src/images/slice-reader.ts';
 export type ChainFile = { path: string; format: QemuFormat };
 
 export type ImagePlace = {
+  /** Under the same paths on this host? */
+  readonly isHere: boolean;
   /** Its own bytes, whatever format it has. Throws `image-missing` or `image-unreadable`. */
   openFile(path: string, signal: AbortSignal): Promise<SliceReader>;
   /** The path without links; what is not there stays as it is. */

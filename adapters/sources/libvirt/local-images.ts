@@ -15,6 +15,7 @@ const START_TIMEOUT_MS = 60_000;
 
 export function createLocalImages(): ImagePlace {
   return {
+    isHere: true,
     openFile: (path, signal) =>
       openSlice({ slice: { path, offsetBytes: 0, lengthBytes: null }, label: path, signal }),
     resolveLinks: (path) => realpath(path).catch(() => path),

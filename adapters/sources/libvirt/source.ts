@@ -12,11 +12,13 @@ import { createLocalImages } from './local-images.ts';
 import { describeMachine } from './machine.ts';
 import { type LibvirtOptions, machineOptions } from './options.ts';
 import { preflightLibvirt } from './preflight.ts';
+import { createRemoteImages } from './remote-images.ts';
+import { sshHostOf } from './ssh.ts';
 import { createVirsh } from './virsh.ts';
 
 export function createLibvirtSource(options: LibvirtOptions): Source {
   const virsh = createVirsh(options.uri);
-  const place = createLocalImages();
+  const place = isOverSsh(options) ? createRemoteImages(sshHostOf(options.uri)) : createLocalImages();
   const grounds: Grounds = { virsh, place, backingFolders: options.backingFolders };
   return {
     machines: async (from, signal) => {
@@ -42,4 +44,8 @@ export function createLibvirtSource(options: LibvirtOptions): Source {
     release: async () => {},
     control: createControl(virsh),
   };
+}
+
+function isOverSsh({ uri, images }: LibvirtOptions): boolean {
+  return (images ?? (/^qemu\+(ssh|libssh2?):/.test(uri) ? 'ssh' : 'here')) === 'ssh';
 }

@@ -7,16 +7,22 @@ import { runTool } from '../../../../src/processes/child.ts';
 import { describeSourceContract, type SourceGround } from '../contract.ts';
 import { domainXml, fileDisk, makeBootDisk, qemuImg } from './guests.ts';
 import { startLibvirt, type TestLibvirt } from './libvirtd.ts';
+import { startSshd, type TestSshd } from './sshd.ts';
 
 // Its first look at qemu takes 3 s: one for all.
 let libvirt: TestLibvirt;
+let sshd: TestSshd;
 beforeAll(async () => {
+  sshd = await startSshd();
   libvirt = await startLibvirt();
 });
-afterAll(() => libvirt[Symbol.asyncDispose]());
+afterAll(async () => {
+  await sshd[Symbol.asyncDispose]();
+  await libvirt[Symbol.asyncDispose]();
+});
 
-/** A raw disk, a qcow2 on its own, and a qcow2 over another one that the domain names. */
-async function openGround(): Promise<SourceGround> {
+/** A qcow2 over another one that the domain names; with `more` also a raw disk and a qcow2 on its own. */
+async function openGround(uri: string, more: boolean): Promise<SourceGround> {
   const images = await mkdtemp(join(libvirt.folder, 'images', 'ground-'));
   await chmod(images, 0o755);
   const at = (name: string) => join(images, name);
@@ -32,16 +38,16 @@ async function openGround(): Promise<SourceGround> {
   await qemuImg('convert', '-f', 'qcow2', '-O', 'raw', at('over.qcow2'), at('over.raw'));
   await libvirt.give(raw, at('plain.qcow2'), at('base.qcow2'), at('over.qcow2'));
   const backing = `<backingStore type='file'><format type='qcow2'/><source file='${at('base.qcow2')}'/><backingStore/></backingStore>`;
-  const disks = [
-    fileDisk({ path: raw, format: 'raw', target: 'vda' }),
-    fileDisk({ path: at('plain.qcow2'), format: 'qcow2', target: 'vdb' }),
-    fileDisk({ path: at('over.qcow2'), format: 'qcow2', target: 'vdc', more: backing }),
-  ].join('');
-  const uuid = await libvirt.define(domainXml({ name: 'web01', disks }));
+  const disks = [fileDisk({ path: at('over.qcow2'), format: 'qcow2', target: 'vda', more: backing })];
+  if (more) {
+    disks.push(fileDisk({ path: raw, format: 'raw', target: 'vdb' }));
+    disks.push(fileDisk({ path: at('plain.qcow2'), format: 'qcow2', target: 'vdc' }));
+  }
+  const uuid = await libvirt.define(domainXml({ name: 'web01', disks: disks.join('') }));
   return {
-    openSource: () => createLibvirtSource({ uri: libvirt.uri, backingFolders: [] }),
+    openSource: () => createLibvirtSource({ uri, backingFolders: [] }),
     from: { name: 'web01' },
-    contents: { '0': raw, '1': plain, '2': at('over.raw') },
+    contents: { '0': at('over.raw'), ...(more ? { '1': raw, '2': plain } : {}) },
     stagingFolder: join(images, 'staging'),
     disturb: async ({ layout }) => {
       for (const path of filesOf(layout)) await utimes(path, new Date(), new Date(0));
@@ -50,4 +56,5 @@ async function openGround(): Promise<SourceGround> {
   };
 }
 
-describeSourceContract('libvirt, disks in files and over backing files', openGround);
+describeSourceContract('libvirt, disks in files and over backing files', () => openGround(libvirt.uri, true));
+describeSourceContract('libvirt over ssh', () => openGround(sshd.uriFor(libvirt.socketPath), false));
