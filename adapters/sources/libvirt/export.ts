@@ -7,7 +7,7 @@ import { followChain } from './chain.ts';
 import { namedDomain } from './control.ts';
 import { locateDisk } from './disk-place.ts';
 import { asDomainImage, type DomainImage } from './domain-image.ts';
-import { asGone, type NamedDomain, powerStateOf, readStatus } from './domain-status.ts';
+import { asGone, type DomainStatus, type NamedDomain, powerStateOf, readStatus } from './domain-status.ts';
 import type { ImagePlace } from './image-place.ts';
 import { findDomains } from './inventory.ts';
 import { nameOfSource } from './machine.ts';
@@ -23,8 +23,8 @@ export async function exportDisk(
 ): Promise<DomainImage> {
   const { virsh, place, backingFolders } = grounds;
   const named = namedDomain(machine);
-  await requireOff(virsh, named, signal);
-  const domain = await readDomain(virsh, named, signal);
+  const { domain, status } = await readDomain(virsh, named, signal);
+  requireOff({ virsh, domain: named, status });
   const planned = machine.disks.find((disk) => disk.id === id);
   const disk = domain.disks[Number(id)];
   if (disk === undefined || planned === undefined || nameOfSource(disk) !== planned.file) {
@@ -54,7 +54,7 @@ export async function openDisk(
   const { chain, name } = image.libvirt;
   const [top, ...named] = chain;
   if (top === undefined) throw new TypeError('an image of the source libvirt has no file');
-  await requireOff(virsh, image.libvirt, signal);
+  requireOff({ virsh, domain: image.libvirt, status: await readStatus(virsh, image.libvirt, { signal }) });
   const found = await followChain({ place, top, named, folders: [], signal });
   if (found.bytes !== image.bytes) {
     throw otherSize({ machine: name, id: image.libvirt.target, planned: image.bytes, now: found.bytes });
@@ -69,8 +69,8 @@ export async function openDisk(
   });
 }
 
-async function requireOff(virsh: Virsh, domain: NamedDomain, signal: AbortSignal): Promise<void> {
-  const status = await readStatus(virsh, domain, { signal });
+function requireOff(asked: { virsh: Virsh; domain: NamedDomain; status: DomainStatus }): void {
+  const { virsh, domain, status } = asked;
   if (powerStateOf(status, domain) === 'off') return;
   throw new LandfallError({
     code: 'source-not-off',
@@ -82,7 +82,7 @@ async function requireOff(virsh: Virsh, domain: NamedDomain, signal: AbortSignal
 async function readDomain(virsh: Virsh, domain: NamedDomain, signal: AbortSignal) {
   try {
     const [found] = await findDomains(virsh, { uuid: domain.uuid }, signal);
-    if (found !== undefined) return found.domain;
+    if (found !== undefined) return found;
     throw new LandfallError({ code: 'not-found', message: `${domain.name} went away while it was read.` });
   } catch (error) {
     throw asGone(error, { virsh, domain });

@@ -30,13 +30,16 @@ export async function findDomains(
   selector: DomainSelector,
   signal: AbortSignal,
 ): Promise<FoundDomain[]> {
-  const listed = await listDomains(virsh, signal);
-  const chosen = listed.filter((each) => isSelected(each, selector));
-  if (chosen.length === 0) throw noSuchDomain({ virsh, selector, listed });
+  const { uuid, name = '' } = selector;
+  const chosen =
+    uuid === undefined
+      ? (await listDomains(virsh, signal)).filter((each) => matchesName(each.name, name))
+      : [{ uuid: uuid.toLowerCase(), name: uuid }];
   const found: FoundDomain[] = [];
   for (let at = 0; at < chosen.length; at += DOMAINS_AT_ONCE) {
     found.push(...(await readDomains(virsh, chosen.slice(at, at + DOMAINS_AT_ONCE), signal)));
   }
+  if (found.length === 0) throw noSuchDomain({ virsh, selector, listed: await listDomains(virsh, signal) });
   for (const { domain, capacities } of found) {
     const missing = domain.disks.filter(({ target }) => !capacities.has(target));
     for (const disk of missing) await addCapacity({ virsh, domain, disk, capacities, signal });
@@ -81,11 +84,6 @@ async function listDomains(virsh: Virsh, signal: AbortSignal): Promise<Listed[]>
     .filter((line) => line !== '')
     .map((line) => ({ uuid: line.slice(0, UUID_CHARACTERS), name: line.slice(UUID_CHARACTERS).trim() }))
     .sort((one, other) => (one.name < other.name ? -1 : 1));
-}
-
-function isSelected({ name, uuid }: Listed, selector: DomainSelector): boolean {
-  if (selector.uuid !== undefined) return uuid === selector.uuid.toLowerCase();
-  return matchesName(name, selector.name ?? '');
 }
 
 async function readDomains(

@@ -8,6 +8,7 @@ import type { ChainFile, ImagePlace } from '../../../../adapters/sources/libvirt
 import { createRemoteImages } from '../../../../adapters/sources/libvirt/remote-images.ts';
 import { sshHostOf } from '../../../../adapters/sources/libvirt/ssh.ts';
 import type { Image } from '../../../../src/domain/image.ts';
+import { sweepScratchFolders } from '../../../../src/processes/scratch-folder.ts';
 import { makeTempFolder, type TempFolder } from '../../../images/make-appliance.ts';
 import { compareImages } from '../../../images/qemu-img.ts';
 import { MIB, makeBootDisk, qemuImg } from './guests.ts';
@@ -26,7 +27,6 @@ let uri: string;
 beforeAll(async () => {
   sshd = await startSshd();
   folder = await makeTempFolder();
-  // No name is plain to a shell.
   uri = sshd.uriFor('/nowhere');
   place = createRemoteImages(sshHostOf(uri));
 });
@@ -87,6 +87,7 @@ setInterval(() => {}, 1000);
     reader.kill('SIGKILL');
     await once(reader, 'exit');
     await untilUnserved(path);
+    await sweepScratchFolders();
   });
 
   it('are judged here, header by header', async () => {
