@@ -95,7 +95,7 @@ async function pollUntil(
     } catch (error) {
       if (isLast || !isAway(error)) throw error;
     }
-    await sleep(POLL_MS, undefined, { signal });
+    await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 

@@ -81,7 +81,7 @@ describe('a cutover and its rollback', () => {
     const waiting = control.shutDown(machine, { graceMs: 60_000, force: true }, soon.signal);
     setTimeout(() => soon.abort(reason), 700);
     const startedAt = performance.now();
-    await expect(waiting).rejects.toThrow();
+    await expect(waiting).rejects.toBe(reason);
     expect(performance.now() - startedAt).toBeLessThan(5_000);
     expect(await source.powerState(machine, live)).toBe('on');
   });
