@@ -5,7 +5,7 @@ type Meaning = { said: RegExp; code: ErrorCode; retryable: boolean; remedy: (uri
 
 const AWAY: Meaning = {
   said: /failed to (re)?connect|Cannot recv data|Cannot write data|End of file while reading|client socket is closed|Connection (refused|reset|timed out|closed)|No route to host|Could not resolve|keepalive|Broken pipe|Timed out/i,
-  code: 'tool-failed',
+  code: 'source-unavailable',
   retryable: true,
   remedy: (uri) =>
     `libvirt is away there: see that libvirtd (or virtqemud) runs and that \`virsh --connect '${uri}' list\` answers.`,

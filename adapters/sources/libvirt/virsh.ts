@@ -9,7 +9,7 @@ import { virshFailure } from './virsh-failure.ts';
 export type Virsh = {
   readonly uri: string;
   /**
-   * What the command printed. Throws `tool-failed`, to be tried again where libvirt is away, or `not-found` where it
+   * What the command printed. Throws `source-unavailable` where libvirt is away, `not-found` where it
    * knows no such domain, pool or volume.
    */
   run(args: readonly string[], call: VirshCall): Promise<string>;

@@ -212,7 +212,7 @@ describe('a libvirt that goes away', () => {
     await untilBooted(libvirt, uuidOf(machine));
     await libvirt.stop();
     const away = {
-      code: 'tool-failed',
+      code: 'source-unavailable',
       retryable: true,
       message: expect.stringContaining('libvirt is away'),
     };

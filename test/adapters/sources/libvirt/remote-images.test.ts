@@ -135,7 +135,7 @@ describe('a host that does not let us in', () => {
   it('or that is away, to be tried again', async () => {
     const away = createRemoteImages(sshHostOf('qemu+ssh://root@127.0.0.1:1/system'));
     const refused = {
-      code: 'tool-failed',
+      code: 'source-unavailable',
       retryable: true,
       message: expect.stringContaining('libvirt is away'),
     };

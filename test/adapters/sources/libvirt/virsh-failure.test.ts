@@ -9,13 +9,13 @@ const uri = 'qemu+ssh://root@kvm-07/system';
 const SAID: readonly [string, string, boolean, string][] = [
   [
     "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory",
-    'tool-failed',
+    'source-unavailable',
     true,
     'libvirt is away',
   ],
   [
     "Failed to connect socket to '/var/run/libvirt/libvirt-sock': Connection refused",
-    'tool-failed',
+    'source-unavailable',
     true,
     'away',
   ],
@@ -45,13 +45,18 @@ const SAID: readonly [string, string, boolean, string][] = [
   ],
   [
     'Cannot recv data: ssh: Could not resolve hostname kvm-07: Name or service not known',
-    'tool-failed',
+    'source-unavailable',
     true,
     'away',
   ],
-  ['Cannot recv data: ssh: connect to host kvm-07 port 22: No route to host', 'tool-failed', true, 'away'],
-  ['internal error: client socket is closed', 'tool-failed', true, 'away'],
-  ['internal error: connection closed due to keepalive timeout', 'tool-failed', true, 'away'],
+  [
+    'Cannot recv data: ssh: connect to host kvm-07 port 22: No route to host',
+    'source-unavailable',
+    true,
+    'away',
+  ],
+  ['internal error: client socket is closed', 'source-unavailable', true, 'away'],
+  ['internal error: connection closed due to keepalive timeout', 'source-unavailable', true, 'away'],
   ["failed to get domain 'web01'", 'not-found', false, 'list --all'],
   ["Domain not found: no domain with matching uuid 'x' (web01)", 'not-found', false, 'list --all'],
   [
@@ -88,7 +93,7 @@ describe('virsh', () => {
   const call = { attempted: 'Listing', signal: live };
 
   it('tells that nobody listens, for one command and for many', async () => {
-    const away = { code: 'tool-failed', retryable: true };
+    const away = { code: 'source-unavailable', retryable: true };
     await expect(nowhere.run(['list'], call)).rejects.toMatchObject(away);
     await expect(nowhere.runAll([['list'], ['list', '--all']], call)).rejects.toMatchObject(away);
   });
