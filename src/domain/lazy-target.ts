@@ -10,7 +10,11 @@ type Known = Pick<Target, 'capabilities' | 'uploadForm'>;
 export function createLazyTarget({ load, ...known }: Known & { load(): Promise<Target> }): Target {
   let loading: Promise<Target> | null = null;
   const loaded = (): Promise<Target> => {
-    loading ??= load();
+    // What failed once, for want of memory or of a file being replaced, may be loaded later.
+    loading ??= load().catch((error: unknown) => {
+      loading = null;
+      throw error;
+    });
     return loading;
   };
   return {

@@ -32,8 +32,12 @@ export async function listArm(azure: Azure, get: ArmGet): Promise<unknown[]> {
 }
 
 async function send({ endpoint, credential, scopes }: Azure, { path, signal }: ArmGet): Promise<unknown> {
+  const url = new URL(path, endpoint);
+  // A link to the next page may name any host: the token is for this one.
+  if (url.origin !== new URL(endpoint).origin)
+    throw new RestError(`Azure named another host to go on at: ${url.origin}`, { code: 'InvalidNextLink' });
   const token = await credential.getToken(scopes, { abortSignal: signal });
-  const answer = await fetch(new URL(path, endpoint), {
+  const answer = await fetch(url, {
     headers: { authorization: `Bearer ${token?.token}`, accept: 'application/json' },
     signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
   }).catch((error: Error) => {

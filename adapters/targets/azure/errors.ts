@@ -38,13 +38,17 @@ const BUSY = new Set([
   'AnotherOperationInProgress',
   'AttachDiskWhileBeingDetached',
   'ConcurrentOperationError',
+  'CanceledAndSupersededDueToAnotherOperation',
+  'Conflict',
   'ConflictError',
   'DiskBeingUsed',
   'InUse',
   'NetworkSecurityGroupOperationInProgress',
+  'NicInUse',
   'NicReservedForAnotherVm',
   'OperationPreempted',
   'PreconditionFailed',
+  'ReferencedResourceNotProvisioned',
   'ResourceNotReady',
   'RetryableError',
   'RetryableErrorDueToAnotherOperation',
@@ -202,7 +206,8 @@ function classify({ action, resource }: AzureCall, { azureCode, said, status }: 
   if (THROTTLED.has(azureCode) || status === 429)
     return unavailable('Azure throttles requests; it is tried again later.');
   if (UNREACHABLE.has(azureCode)) return unavailable('Check the network and the endpoint.');
-  if (BUSY.has(azureCode)) return unavailable('Something else works on it; it is tried again later.');
+  if (BUSY.has(azureCode) || isBusy({ azureCode, said, status }))
+    return unavailable('Something else works on it; it is tried again later.');
   if (UNAVAILABLE.has(azureCode)) return unavailable('It is tried again later.');
   if (MISSING.test(azureCode) || status === 404) return missing(`Check that ${resource} still exists.`);
   if (status === 403) return denied(grantRemedy(action, resource, said));
@@ -226,6 +231,13 @@ function isQuota(azureCode: string, said: string): boolean {
     QUOTA.test(azureCode) ||
     (azureCode === 'OperationNotAllowed' && /quota|core limit|maximum number/i.test(said))
   );
+}
+
+/** Resource Manager's 409 without a code of its own, and compute's words for the same. */
+function isBusy({ azureCode, said, status }: Reading): boolean {
+  if (azureCode === 'OperationNotAllowed')
+    return /being (updated|created|deleted)|another operation/i.test(said);
+  return status === 409 && ['', 'RestError', 'Error'].includes(azureCode);
 }
 
 /** Node says some broken connections in words only. */

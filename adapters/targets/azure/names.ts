@@ -2,6 +2,7 @@
  * Names and tags of what is made at Azure. All are functions of the ledger's token, so that what an attempt made just
  * before it was killed is found again and never made twice.
  */
+import { createHash } from 'node:crypto';
 import type { LedgerEntry } from '../../../src/domain/ports.ts';
 
 /**
@@ -36,9 +37,12 @@ export function resourceName(
   return `${nameSafe(machine).slice(0, maxCharacters - tail.length)}${tail}`;
 }
 
-/** One for each run: shared by the machines of the run. */
+/** One for each run: shared by the machines of the run. Runs differ at the end of their names, where a long one is cut. */
 export function quarantineName(run: string): string {
-  return `landfall-quarantine-${nameSafe(run)}`.slice(0, MAX_NAME_CHARACTERS).replace(/-+$/, '');
+  const name = `landfall-quarantine-${nameSafe(run)}`;
+  if (name.length <= MAX_NAME_CHARACTERS) return name;
+  const tail = `-${createHash('sha256').update(run).digest('hex').slice(0, 8)}`;
+  return `${name.slice(0, MAX_NAME_CHARACTERS - tail.length)}${tail}`;
 }
 
 /**

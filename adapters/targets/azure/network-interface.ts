@@ -9,6 +9,7 @@ import type { LedgerEntry, StepContext } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
 import { type AzureCall, ask, askIfFound, azureCodeOf } from './errors.ts';
 import { labelOf, resourceName, TOKEN_TAG, tagsFor, tagValue } from './names.ts';
+import { isSameId } from './network-id.ts';
 import type { AzureMachineOptions } from './options.ts';
 
 export type InterfaceStart = {
@@ -36,6 +37,7 @@ export async function openInterface(azure: Azure, start: InterfaceStart): Promis
   }
   if (found !== null && tagValue(found.tags, TOKEN_TAG) !== entry.token) throw foreign(azure, name);
   const isMade = found !== null && found.provisioningState !== 'Failed';
+  if (isMade && !isSameId(found.networkSecurityGroup?.id, start.quarantineGroup)) throw moved(azure, found);
   const nic = isMade ? found : await createInterface(azure, { start, entry });
   if (entry.state !== 'done') await context.ledger.settle(entry, 'done', { networkInterface: name });
   return nic;
@@ -135,6 +137,15 @@ function asLag({ options }: Azure, error: unknown, quarantineGroup: string): unk
     message: `${error.message} The quarantine group was removed in that moment: it is made again.`,
     cause: error,
     context: error.context,
+  });
+}
+
+/** An unproven machine must not start where it can be reached. */
+function moved({ options }: Azure, { name, networkSecurityGroup }: NetworkInterface): LandfallError {
+  const group = networkSecurityGroup?.id?.split('/').at(-1) ?? 'no group';
+  return new LandfallError({
+    code: 'target-refused',
+    message: `The network interface ${name} in ${options.resourceGroup} is in ${group} instead of the quarantine: somebody, or a policy, moved it. Move it back, or run \`landfall discard\` for the machine, then retry.`,
   });
 }
 

@@ -35,7 +35,7 @@ import { openChecksums } from './page-checksum.ts';
 import { asPageError } from './page-refusal.ts';
 import { createPageWriter, MAX_BLOCKS_AT_ONCE, type PageWriter } from './page-writer.ts';
 import { type DiskAccess, grantWrite, openAccess, revokeAccess } from './sas.ts';
-import { takeSnapshot } from './snapshot.ts';
+import { discardSnapshot, SNAPSHOT_THING, takeSnapshot } from './snapshot.ts';
 
 export const DISK_KIND = 'azure-disk';
 
@@ -62,6 +62,7 @@ export async function openPageSink(
     context.log('warn', message, { disk: request.disk });
     await removeDisk(azure, diskName(entry), { run: context.run, signal: context.signal });
     await context.ledger.settle(entry, state);
+    await discardOldSnapshot(upload);
     return openPageSink(azure, request, context, options);
   };
   if (contentId !== undefined && contentId !== request.contentId)
@@ -71,6 +72,7 @@ export async function openPageSink(
     upload.entry = await context.ledger.settle(entry, 'intended', { contentId: request.contentId });
   const found = await findDisk(azure, diskName(entry), context.signal);
   if (found !== null) checkDisk(upload, found);
+  if (found !== null && found.diskState === undefined) throw notThereYet(upload);
   const state = stateOf(found);
   switch (state) {
     case 'open':
@@ -87,6 +89,21 @@ export async function openPageSink(
     default:
       return state satisfies never;
   }
+}
+
+/** It shows what was uploaded before: the new disk must not be verified by it. */
+async function discardOldSnapshot({ azure, request, context }: DiskUpload): Promise<void> {
+  const snapshot = await context.ledger.intend(`${SNAPSHOT_THING}:${request.disk}`);
+  await discardSnapshot(azure, snapshot, { run: context.run, signal: context.signal });
+  await context.ledger.settle(snapshot, 'discarded');
+}
+
+function notThereYet({ request, entry }: DiskUpload): LandfallError {
+  return new LandfallError({
+    code: 'target-unavailable',
+    retryable: true,
+    message: `Azure has not made the disk ${diskName(entry)} for disk ${request.disk} yet: it tells no state of it. It is looked at again.`,
+  });
 }
 
 type Transfer = {

@@ -122,6 +122,12 @@ function checkShut(group: NetworkSecurityGroup, run: string): void {
       `Left the network security group ${name} alone: it has a name of Landfall's but not the tag of run ${run}. Remove it by hand, or name a \`quarantineGroup\` in the target.`,
     );
   if (isShut(group)) return;
+  if (group.provisioningState !== 'Succeeded')
+    throw new LandfallError({
+      code: 'target-unavailable',
+      retryable: true,
+      message: `The quarantine group ${name} is still being made (${group.provisioningState}): it is looked at again.`,
+    });
   throw refused(
     `The quarantine group ${name} no longer denies everything in and out; an unproven machine would be reachable. Remove the rules that were added, or the group once nothing is in it, then retry.`,
   );

@@ -23,6 +23,7 @@ export type DiskAccess = {
 const ACCESS_SECONDS = 4 * 60 * 60;
 /** At half its time: a renewal that fails for long still finds it valid, and clocks may differ. */
 const RENEW_AT = 0.5;
+const RENEW_AGAIN_MS = 30_000;
 
 /** Grants with the first use. */
 export function openAccess(grant: {
@@ -32,24 +33,34 @@ export function openAccess(grant: {
   accessSeconds?: number;
 }): DiskAccess {
   const { grantFor, accessSeconds = ACCESS_SECONDS, onThrottled } = grant;
-  let current: Promise<PageBlobClient> | null = null;
+  let current: PageBlobClient | null = null;
+  let renewing: Promise<PageBlobClient> | null = null;
   let renewAtMs = 0;
 
   const grantNow = (): Promise<PageBlobClient> => {
-    renewAtMs = performance.now() + accessSeconds * 1000 * RENEW_AT;
-    const granted = grantFor(accessSeconds).then((address) => openPages(address, { onThrottled }));
-    current = granted;
-    granted.catch(() => {
-      if (current === granted) current = null;
-    });
-    return granted;
+    renewing ??= grantFor(accessSeconds)
+      .then((address) => {
+        current = openPages(address, { onThrottled });
+        renewAtMs = performance.now() + accessSeconds * 1000 * RENEW_AT;
+        return current;
+      })
+      .finally(() => {
+        renewing = null;
+      });
+    return renewing;
   };
-  const currentPages = async (): Promise<PageBlobClient> =>
-    current === null || performance.now() >= renewAtMs ? grantNow() : current;
-  const renew = async (refused: PageBlobClient): Promise<PageBlobClient> => {
-    const now = await (current ?? grantNow());
-    return now === refused ? grantNow() : now;
+  /** While a new one is fetched, and where that fails, the old one is good. */
+  const renewBeside = (): void => {
+    renewAtMs = performance.now() + RENEW_AGAIN_MS;
+    grantNow().catch(() => {});
   };
+  const currentPages = async (): Promise<PageBlobClient> => {
+    if (current === null) return grantNow();
+    if (performance.now() >= renewAtMs) renewBeside();
+    return current;
+  };
+  const renew = async (refused: PageBlobClient): Promise<PageBlobClient> =>
+    current !== null && current !== refused ? current : grantNow();
   return {
     async use(send) {
       const pages = await currentPages();

@@ -6,7 +6,7 @@ import type { LedgerEntry } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
 import { askIfFound } from './errors.ts';
 import { findMachine, machineCall } from './machine-lookup.ts';
-import { TOKEN_TAG, tagValue } from './names.ts';
+import { quarantineName, TOKEN_TAG, tagValue } from './names.ts';
 import { findInterface, interfaceCall, interfaceName } from './network-interface.ts';
 import { closeQuarantine } from './quarantine.ts';
 import { checkRun, type Removal } from './removal.ts';
@@ -57,6 +57,7 @@ export async function discardQuarantine(
   entry: LedgerEntry,
   { signal }: Removal,
 ): Promise<void> {
-  const name = entry.ref?.groupId;
+  // An attempt that was killed right after it made the group noted no name.
+  const name = entry.ref?.groupId ?? quarantineName(entry.run);
   if (typeof name === 'string') await closeQuarantine(azure, name, { run: entry.run, signal });
 }

@@ -16,6 +16,11 @@ describe('an error of Azure', () => {
     [404, 'ResourceNotFound', 'target-missing', false, /still exists/],
     [404, 'ResourceGroupNotFound', 'target-missing', false, /`resourceGroup`/],
     [409, 'AnotherOperationInProgress', 'target-unavailable', true, /later/],
+    [409, 'Conflict', 'target-unavailable', true, /later/],
+    [409, '', 'target-unavailable', true, /later/],
+    [409, 'NicInUse', 'target-unavailable', true, /later/],
+    [409, 'OperationNotAllowed', 'target-refused', false, /said so/],
+    [409, 'PropertyChangeNotAllowed', 'target-refused', false, /said so/],
     [409, 'ScopeLocked', 'target-refused', false, /lock/],
     [409, 'SkuNotAvailable', 'target-refused', false, /sells/],
     [409, 'QuotaExceeded', 'target-limit', true, /quota/],
@@ -43,6 +48,12 @@ describe('an error of Azure', () => {
     expect(asAzureError(CALL, error).message).toContain(
       'Grant Microsoft.Compute/diskEncryptionSets/read on /sub/des to the identity',
     );
+  });
+
+  test('that says what is under way on it is tried again', () => {
+    const said = 'Disk d is being updated by another operation.';
+    const error = Object.assign(new Error(said), { statusCode: 409, code: 'OperationNotAllowed' });
+    expect(asAzureError(CALL, error)).toMatchObject({ code: 'target-unavailable', retryable: true });
   });
 
   test('of a long-running operation has its own code', () => {

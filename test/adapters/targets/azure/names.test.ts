@@ -64,6 +64,11 @@ test('a run of any name has a quarantine group of a name that Azure takes', () =
   );
 });
 
+test('runs of a wave with a long name have a quarantine group each', () => {
+  const wave = 'w'.repeat(63);
+  expect(quarantineName(`${wave}-abcde`)).not.toBe(quarantineName(`${wave}-fghij`));
+});
+
 test('names that Azure takes stay as they are', () => {
   expect(vmName({ name: 'web-01', isWindows: false })).toBe('web-01');
   expect(vmName({ name: 'WIN2019', isWindows: true })).toBe('WIN2019');
