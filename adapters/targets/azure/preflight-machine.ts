@@ -5,7 +5,7 @@ import { bootDisk, type Machine } from '../../../src/domain/machine.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
 import { findMachine } from './machine-lookup.ts';
-import { RUN_TAG, tagValue } from './names.ts';
+import { MACHINE_TAG, RUN_TAG, type Tags, tagValue } from './names.ts';
 import { type AzureMachineOptions, machineOptions } from './options.ts';
 import { checkNetwork } from './preflight-network.ts';
 import { checkDiskType, checkSize, describeSize } from './preflight-size.ts';
@@ -82,15 +82,29 @@ async function checkName(
   const subject = `${machine.name}: virtual machine ${name}`;
   return look({ subject, signal }, async () => {
     const found = await findMachine(azure, name, signal);
-    if (found !== null) {
-      const run = tagValue(found.tags, RUN_TAG);
-      const origin = run === null ? '' : `, made by run ${run}`;
-      const removal = run === null ? 'Remove it' : `Remove it (\`landfall discard ${run} --landed\`)`;
-      const remedy = `${removal}, or give this machine another \`name\` under \`to:\`.`;
-      return [failed(subject, `there is one of this name already${origin}`, remedy)];
-    }
+    if (found !== null) return [nameTaken(subject, { machine, tags: found.tags })];
     if (name === wanted) return [];
     const message = `Azure does not take ${wanted} as a name: it will be called ${name}`;
     return [warned(subject, message, 'Set `name` under `to:`, if you want another one.')];
   });
+}
+
+/** It may be in service: to remove it comes last, and never takes the other machines of its run along. */
+function nameTaken(
+  subject: string,
+  { machine, tags }: { machine: Machine; tags: Readonly<Tags> | undefined },
+): Finding {
+  const run = tagValue(tags, RUN_TAG);
+  const rename = 'Give this machine another `name` under `to:`';
+  if (run === null)
+    return failed(subject, 'there is one of this name already', `${rename}, or remove that one.`);
+  const owner = tagValue(tags, MACHINE_TAG);
+  const discard = `\`landfall discard ${run} ${owner ?? 'MACHINE'} --landed\``;
+  if (owner === machine.name) {
+    const message = `this machine is there already, as run ${run} made it`;
+    const remedy = `Nothing is to be done if it landed. To land it once more, ${rename.toLowerCase()}; or, as it may be in service, only if it is not needed: ${discard}.`;
+    return failed(subject, message, remedy);
+  }
+  const message = `there is one of this name already, made by run ${run}`;
+  return failed(subject, message, `${rename}. It may be in service; only if it is not needed: ${discard}.`);
 }

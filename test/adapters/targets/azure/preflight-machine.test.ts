@@ -50,15 +50,20 @@ describe('a name', () => {
 
   test('that another virtual machine has is refused, and told whose it is', async () => {
     await makeMachine('taken', {});
-    await makeMachine('landed', { 'landfall-run': 'run-7' });
+    await makeMachine('landed', { 'landfall-run': 'run-7', 'landfall-machine': 'old01' });
     expect(await ground.failures({ traits: { name: 'taken' } })).toMatchObject([
       { subject: 'taken: virtual machine taken', message: 'there is one of this name already' },
     ]);
     expect(await ground.failures({ to: { name: 'LANDED' } })).toMatchObject([
       {
         message: 'there is one of this name already, made by run run-7',
-        remedy: expect.stringContaining('`name`'),
+        remedy: expect.stringMatching(
+          /^Give this machine another `name`.*`landfall discard run-7 old01 --landed`/,
+        ),
       },
+    ]);
+    expect(await ground.failures({ to: { name: 'landed' }, traits: { name: 'old01' } })).toMatchObject([
+      { message: 'this machine is there already, as run run-7 made it' },
     ]);
   });
 
