@@ -180,7 +180,7 @@ describe('a size', () => {
   test('that is smaller than the machine is warned of', async () => {
     const traits = { cpus: 4, memoryBytes: 8 * GIB };
     expect(await ground.warnings({ to: { size: 'Standard_B1s' }, traits })).toMatchObject([
-      { message: 'it has 1 cpus and 1 GiB; the machine has 4 and 8 GiB' },
+      { message: 'it has 1 cpu and 1 GiB; the machine has 4 and 8 GiB' },
     ]);
   });
 });
