@@ -21,6 +21,7 @@ const MAX_V1_BOOT_DISK_BYTES = 2 * TIB;
 const MAX_BOOT_DISK_BYTES = 4095 * GIB;
 /** Azure takes 50 tags; three are ours. */
 const MAX_TAGS = 47;
+const RESERVED_TAG = /^(?:landfall-|microsoft|azure|windows)/i;
 
 export async function checkMachine(
   azure: Azure,
@@ -64,7 +65,19 @@ function checkGuest(machine: Machine, to: AzureMachineOptions): Finding[] {
     const remedy = 'Set `secureBoot: false` under `to:`, if it has boot loaders or drivers of its own keys.';
     findings.push(warned(name, message, remedy));
   }
-  const tagCount = Object.keys(to.tags ?? {}).length;
+  const tags = Object.keys(to.tags ?? {});
+  for (const tag of tags.filter((each) => RESERVED_TAG.test(each))) {
+    const message = `the tag ${tag} is not free: Azure keeps names that begin with microsoft, azure or windows, and Landfall those with landfall-`;
+    findings.push(failed(name, message, 'Give it another name.'));
+  }
+  const twins = tags.filter(
+    (tag, at) => tags.findIndex((each) => each.toLowerCase() === tag.toLowerCase()) < at,
+  );
+  for (const tag of twins) {
+    const message = `the tag ${tag} is there twice: Azure compares names of tags without case`;
+    findings.push(failed(name, message, 'Leave one out.'));
+  }
+  const tagCount = tags.length;
   if (tagCount > MAX_TAGS) {
     const message = `it has ${tagCount} tags; Azure takes ${MAX_TAGS} beside those of Landfall`;
     findings.push(failed(name, message, 'Leave some out.'));

@@ -185,6 +185,15 @@ describe('a size', () => {
   });
 });
 
+test('tags that are not free, or differ in case only, are refused', async () => {
+  const tags = { 'landfall-run': 'x', AzureCost: 'x', team: 'a', Team: 'b', azimuth: 'fine' };
+  expect(await ground.failures({ to: { tags } })).toMatchObject([
+    { message: expect.stringContaining('the tag landfall-run is not free') },
+    { message: expect.stringContaining('the tag AzureCost is not free') },
+    { message: expect.stringContaining('the tag Team is there twice') },
+  ]);
+});
+
 describe('Secure Boot', () => {
   test('of the source is kept and warned of, unless the wave says otherwise', async () => {
     const traits: MachineTraits = { firmware: 'uefi', secureBoot: true };
