@@ -4,7 +4,7 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { ShutDownOptions, ShutDownOutcome } from '../../../src/domain/ports.ts';
 import { asGone, type DomainStatus, type NamedDomain, powerStateOf, readStatus } from './domain-status.ts';
 import type { Virsh } from './virsh.ts';
-import { isAway } from './virsh-failure.ts';
+import { isAway, isMonitorLost } from './virsh-failure.ts';
 
 type Wanted = { virsh: Virsh; domain: NamedDomain; signal: AbortSignal };
 
@@ -14,6 +14,8 @@ const ASK_AGAIN_MS = 30_000;
 /** What `destroy` needs: qemu has 15 s to end, and is killed then. */
 const FORCE_TIMEOUT_MS = 60_000;
 const START_TIMEOUT_MS = 60_000;
+/** One in a hundred starts that fail loses its reason on a busy host. */
+const MAX_STARTS = 3;
 
 /** Throws `source-not-off`, `source-changed` and what virsh.ts throws. */
 export async function shutDown(wanted: Wanted, options: ShutDownOptions): Promise<ShutDownOutcome> {
@@ -38,7 +40,7 @@ export async function powerOn(wanted: Wanted): Promise<void> {
   const { virsh, domain, signal } = wanted;
   const before = await readStatus(virsh, domain, { signal });
   if (!before.isActive) {
-    await act(wanted, { args: ['start', domain.uuid], attempted: `Starting ${domain.name}` });
+    await start(wanted);
   } else if (before.state === 'paused') {
     await act(wanted, { args: ['resume', domain.uuid], attempted: `Resuming ${domain.name}` });
   }
@@ -51,6 +53,18 @@ export async function powerOn(wanted: Wanted): Promise<void> {
     retryable: true,
     context: { machine: domain.name, state: after.state },
   });
+}
+
+/** Only libvirt's account of what qemu said tells a held disk from a broken machine: it is asked for again where it got lost. */
+async function start(wanted: Wanted): Promise<void> {
+  const command = { args: ['start', wanted.domain.uuid], attempted: `Starting ${wanted.domain.name}` };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await act(wanted, command);
+    } catch (error) {
+      if (attempt === MAX_STARTS || !isMonitorLost(error)) throw error;
+    }
+  }
 }
 
 const RUNNING: ReadonlySet<string> = new Set(['running', 'idle', 'no state']);

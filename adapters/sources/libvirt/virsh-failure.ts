@@ -11,6 +11,18 @@ const AWAY: Meaning = {
     `libvirt is away there: see that libvirtd (or virtqemud) runs and that \`virsh --connect '${uri}' list\` answers.`,
 };
 
+/**
+ * libvirt answers, but its qemu ended before it could be asked anything. libvirt then tells either what qemu said
+ * last or, where it noticed the closed socket first, only that: by chance.
+ */
+const MONITOR_LOST: Meaning = {
+  said: /(to|from|with) (the )?monitor: (Connection reset|Broken pipe|End of file|Input\/output)/i,
+  code: 'tool-failed',
+  retryable: true,
+  remedy: (uri) =>
+    `Its qemu ended as it started; why stands at the end of the machine's log on that host (\`/var/log/libvirt/qemu/\`), or try \`virsh --connect '${uri}' start\`.`,
+};
+
 /** In order: a refused connection also says that it failed to connect. */
 const MEANINGS: readonly Meaning[] = [
   {
@@ -33,13 +45,14 @@ const MEANINGS: readonly Meaning[] = [
     retryable: false,
     remedy: (uri) => `\`virsh --connect '${uri}' list --all\` shows what is there.`,
   },
-  AWAY,
   {
     said: /Failed to get .*lock|is in use|already in use/i,
     code: 'conflict',
     retryable: true,
     remedy: () => 'Something has its disks open: a qemu-nbd that still serves them, or another machine.',
   },
+  MONITOR_LOST,
+  AWAY,
 ];
 
 /** Nothing that is said of libvirt's own words is lost: they are in the message, at most so many. */
@@ -62,13 +75,18 @@ export function virshFailure(failure: {
     code: meaning?.code ?? 'tool-failed',
     message: `${attempted} at ${uri} failed: ${said}. ${remedy}`,
     retryable: meaning?.retryable ?? true,
-    context: { uri, isAway: meaning === AWAY },
+    context: { uri, isAway: meaning === AWAY, isMonitorLost: meaning === MONITOR_LOST },
   });
 }
 
 /** Was it libvirt that could not be reached, so that nothing is known of the machine? */
 export function isAway(error: unknown): boolean {
   return error instanceof LandfallError && error.context.isAway === true;
+}
+
+/** Did a machine's qemu end before libvirt could tell why? Asked again, libvirt may tell. */
+export function isMonitorLost(error: unknown): boolean {
+  return error instanceof LandfallError && error.context.isMonitorLost === true;
 }
 
 function saidIn(stderr: string): string {

@@ -65,6 +65,18 @@ const SAID: readonly [string, string, boolean, string][] = [
     true,
     'open',
   ],
+  [
+    'internal error: Unable to read from monitor: Connection reset by peer',
+    'tool-failed',
+    true,
+    "the machine's log",
+  ],
+  [
+    'Unable to read from monitor: Connection reset by peer: Failed to get "write" lock',
+    'conflict',
+    true,
+    'open',
+  ],
   ['Requested operation is not valid: something new', 'tool-failed', true, 'log of libvirt'],
 ];
 
@@ -72,7 +84,9 @@ describe('what virsh says', () => {
   it.each(SAID)('%s', (said, code, retryable, remedy) => {
     const stderr = `error: failed to connect to the hypervisor\nerror: ${said}\n`;
     const words =
-      code === 'not-found' || code === 'conflict' || /new|keepalive|closed$/.test(said) ? said : stderr;
+      code === 'not-found' || code === 'conflict' || /monitor|new|keepalive|closed$/.test(said)
+        ? said
+        : stderr;
     const error = virshFailure({ attempted: 'Reading web01', uri, endedBy: null, stderr: `error: ${words}` });
     expect(error).toMatchObject({ code, retryable });
     expect(error.message).toMatch(/^Reading web01 at qemu\+ssh:\/\/root@kvm-07\/system failed: /);
