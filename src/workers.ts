@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { App } from './app.ts';
 
-import type { Stage } from './domain/job.ts';
+import type { PoolName } from './domain/job.ts';
 import type { Log } from './log.ts';
 import { sweepScratchFolders } from './processes/scratch-folder.ts';
 import { keepHeapSmall } from './processes/small-heap.ts';
@@ -13,7 +13,7 @@ import { beat, endHeartbeat, HEARTBEAT_MS, type Heartbeat } from './state/heartb
 import { listenForStops } from './state/signals.ts';
 import { within } from './state/within.ts';
 
-export type PoolSize = { stage: Stage; concurrency: number };
+export type PoolSize = { stage: PoolName; concurrency: number };
 
 /** One process on two cores: only upload works hard, and what it holds of a disk × concurrency is its memory; the others wait. */
 export const DEFAULT_POOLS: readonly PoolSize[] = [
@@ -22,6 +22,7 @@ export const DEFAULT_POOLS: readonly PoolSize[] = [
   { stage: 'upload', concurrency: 4 },
   { stage: 'import', concurrency: 4 },
   { stage: 'validate', concurrency: 4 },
+  { stage: 'power', concurrency: 16 },
 ];
 
 export async function startWorkers(options: {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT_FAILED, EXIT_LANDED, EXIT_PARTIAL } from '../domain/errors.ts';
 import type { StoredEvent } from '../domain/events.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
-import type { RunRecord } from '../domain/run-record.ts';
+import { isEnded, type RunRecord } from '../domain/run-record.ts';
 import { findRun } from '../operations/find-run.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import type { View } from '../view.ts';
@@ -42,7 +42,7 @@ export async function followRun(
       if (seen === null) return null;
       for (const event of seen.events) screen.event(event);
       screen.show(seen);
-      if (seen.run.status !== 'running') return seen.run;
+      if (isEnded(seen.run.status)) return seen.run;
       await Promise.race([workers.check(), detached]);
       await sleep(POLL_MS, undefined, { signal: interrupted }).catch(() => {});
     }
@@ -58,7 +58,10 @@ export function exitStatusOfRun(run: RunRecord): number {
     case 'partial':
       return EXIT_PARTIAL;
     case 'failed':
+    case 'rolled-back':
     case 'cancelled':
+    case 'scheduled':
+    case 'held':
     case 'running':
       return EXIT_FAILED;
   }

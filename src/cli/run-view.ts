@@ -169,10 +169,18 @@ function sign(status: MachineRecord['status']): string {
     case 'cancelled':
     case 'discarded':
       return pc.yellow('■');
+    case 'held':
+      return pc.yellow('‖');
+    case 'rolling-back':
+    case 'rolled-back':
+      return pc.yellow('◀');
     case 'moving':
       return pc.cyan('▶');
+    case 'blocked':
     case 'waiting':
       return pc.dim('·');
+    default:
+      return status satisfies never;
   }
 }
 

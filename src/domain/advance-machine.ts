@@ -1,6 +1,8 @@
 /** Decides which jobs should exist for a machine. Pure and total; runs on every event of that machine and in the reconciler. */
 import type { WaveView } from './advance-wave.ts';
-import { type Job, STEP_STAGES, type StepStage } from './job.ts';
+import type { SavedError } from './errors.ts';
+import { FLOW, type Job, type StepStage } from './job.ts';
+import { cancelMachine, rollBackMachine } from './machine-changes.ts';
 import type { MachineRecord, Step } from './machine-record.ts';
 
 export type Advance = {
@@ -12,24 +14,93 @@ export type Advance = {
 };
 
 export function advanceMachine(record: MachineRecord, wave: WaveView, now: number): Advance {
-  if (record.status !== 'moving' || !wave.isOpen) return { record, jobs: [], wakeAt: null };
-  const steps = Object.values(record.steps);
-  const failed = steps.find((step) => step.state === 'failed');
-  if (failed !== undefined) return atRest({ ...record, status: 'failed', error: failed.error, endedAt: now });
-  const stage = STEP_STAGES.find((candidate) => !isStageDone(steps, candidate));
-  if (stage === undefined) return atRest({ ...record, status: 'landed', endedAt: now });
-  return offerStage({ record, stage, now });
+  if (!wave.isLive) return atRest(record);
+  switch (record.status) {
+    case 'moving':
+      return advanceMove({ record, wave, now });
+    case 'rolling-back':
+      return advanceRollback({ record, now });
+    case 'blocked':
+    case 'waiting':
+    case 'held':
+      return advanceIdle({ record, wave, now });
+    case 'landed':
+    case 'failed':
+    case 'cancelled':
+    case 'discarded':
+    case 'rolled-back':
+      return atRest(record);
+    default:
+      return record.status satisfies never;
+  }
 }
 
-function offerStage({
-  record,
-  stage,
-  now,
-}: {
-  record: MachineRecord;
-  stage: StepStage;
-  now: number;
-}): Advance {
+type Looked = { record: MachineRecord; wave: WaveView; now: number };
+
+function advanceMove({ record, wave, now }: Looked): Advance {
+  const steps = Object.values(record.steps);
+  const failed = steps.find((step) => step.stage !== 'rollback' && step.state === 'failed');
+  if (failed !== undefined) return giveUp(record, { error: failed.error, now });
+  const isProven = isStageDone(steps, 'validate');
+  if (wave.overrun === 'rollback' && !isProven) return turnBack(record, now);
+  const stage = FLOW.find((candidate) => !isStageDone(steps, candidate));
+  if (stage === undefined) return atRest({ ...record, status: 'landed', endedAt: now });
+  return wave.isOpen ? offerStage({ record, stage, now }) : atRest(record);
+}
+
+/** What becomes of a machine that failed is for its wave to say. */
+function giveUp(record: MachineRecord, { error, now }: { error: SavedError | null; now: number }): Advance {
+  const { onFailure } = record.plan;
+  switch (onFailure) {
+    case 'rollback':
+      return advanceRollback({ record: rollBackMachine(record, error) ?? record, now });
+    case 'hold':
+      return atRest({ ...record, status: 'held', error });
+    case 'leave':
+      return atRest({ ...record, status: 'failed', error, endedAt: now });
+    default:
+      return onFailure satisfies never;
+  }
+}
+
+/** A way back is gone whether the run is held or its window closed. */
+function advanceRollback({ record, now }: Omit<Looked, 'wave'>): Advance {
+  const { rollback } = record.steps;
+  if (rollback?.state === 'failed')
+    return atRest({ ...record, status: 'failed', error: rollback.error, endedAt: now });
+  if (rollback?.state === 'done') return atRest({ ...record, status: 'rolled-back', endedAt: now });
+  return offerStage({ record, stage: 'rollback', now });
+}
+
+/** The window closed over a machine on which nobody works: it goes back, or it was never touched and stays so. */
+function advanceIdle({ record, wave, now }: Looked): Advance {
+  const hasBegun = record.startedAt !== null;
+  if (wave.overrun === 'rollback' && hasBegun) return turnBack(record, now);
+  if (!wave.isOver || hasBegun) return atRest(record);
+  const cancelled = cancelMachine(record, now);
+  return atRest(cancelled === null ? record : { ...cancelled, error: windowClosed(record) });
+}
+
+function turnBack(record: MachineRecord, now: number): Advance {
+  const back = rollBackMachine(record, windowClosed(record));
+  return back === null ? atRest(record) : advanceRollback({ record: back, now });
+}
+
+function windowClosed({ machine, startedAt, run }: MachineRecord): SavedError {
+  const what =
+    startedAt === null
+      ? `before ${machine.name} had its turn; nothing was done to it. Give the wave a new window and run it again (\`landfall run --again\`)`
+      : `before ${machine.name} was proven. \`landfall retry ${run} ${machine.name}\` tries it again`;
+  return {
+    code: 'window-closed',
+    message: `The window closed ${what}.`,
+    retryable: false,
+    context: { machine: machine.name },
+  };
+}
+
+function offerStage(offer: { record: MachineRecord; stage: StepStage; now: number }): Advance {
+  const { record, stage, now } = offer;
   const steps: Record<string, Step> = {};
   const jobs: Job[] = [];
   const waits: number[] = [];

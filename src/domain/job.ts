@@ -2,12 +2,22 @@
 import { createHash } from 'node:crypto';
 
 export const STAGES = ['export', 'convert', 'upload', 'import', 'validate'] as const;
-/** A stage has one queue and one worker pool. */
+/** What happens to a machine's bytes. */
 export type Stage = (typeof STAGES)[number];
 
-export const STEP_STAGES = [...STAGES, 'admit'] as const;
-/** What is done to a machine, in order. Admit is short and is served by the pool of validate. */
+/** In order: a source that runs is shut down first, and a proven landing is admitted last. */
+export const FLOW = ['shutdown', ...STAGES, 'admit'] as const;
+
+export const STEP_STAGES = [...FLOW, 'rollback'] as const;
+/** What is done to a machine. `rollback` undoes the others. */
 export type StepStage = (typeof STEP_STAGES)[number];
+
+/**
+ * Each has a queue and a worker pool of its own. `power` turns machines off and on at their source: a rollback at the end
+ * of a window must not stand behind the copies of whole disks.
+ */
+export const POOLS = [...STAGES, 'power'] as const;
+export type PoolName = (typeof POOLS)[number];
 
 export type StepRef = {
   stage: StepStage;
@@ -19,8 +29,22 @@ export type StepRef = {
 
 export type Job = StepRef & { run: string; machine: string; try: number };
 
-export function stageOf(step: StepStage): Stage {
-  return step === 'admit' ? 'validate' : step;
+/** The pool that serves a step. Admit is short, and served by validate's. */
+export function poolOf(step: StepStage): PoolName {
+  switch (step) {
+    case 'shutdown':
+    case 'rollback':
+      return 'power';
+    case 'admit':
+      return 'validate';
+    default:
+      return step;
+  }
+}
+
+/** Must its workers reach the source, or what lies in its site's staging? */
+export function isSiteBound(pool: PoolName): boolean {
+  return pool !== 'import' && pool !== 'validate';
 }
 
 export function isPerDisk(stage: StepStage): boolean {
@@ -38,9 +62,9 @@ export function jobId(job: Job): string {
   return [job.run, encodeURIComponent(job.machine), job.stage, job.disk ?? '-', job.pass, job.try].join('.');
 }
 
-/** `STAGE`, or `STAGE.SITE` where a source names a site. */
-export function queueName(stage: Stage, site: string | null): string {
-  return site === null ? stage : `${stage}.${site}`;
+/** `POOL`, or `POOL.SITE` where a source names a site and the pool's work is bound to it. */
+export function queueName(pool: PoolName, site: string | null): string {
+  return site === null || !isSiteBound(pool) ? pool : `${pool}.${site}`;
 }
 
 const FIRST_DELAY_MS = 2_000;

@@ -5,7 +5,22 @@
 import type { ErrorCode, LandfallError, SavedError } from './errors.ts';
 import { saveError } from './errors.ts';
 import { type Job, retryDelayMs, stepKey } from './job.ts';
-import { isAtRest, type MachineRecord, newSteps, type Step, type StepOutput } from './machine-record.ts';
+import {
+  isAtRest,
+  isControlled,
+  type MachineRecord,
+  newSteps,
+  type Step,
+  type StepOutput,
+} from './machine-record.ts';
+
+/** A machine or a group landed: those that came after it wait for one less. */
+export function unblockMachine(record: MachineRecord, landed: string): MachineRecord | null {
+  if (!record.after.includes(landed)) return null;
+  const after = record.after.filter((name) => name !== landed);
+  const isFree = record.status === 'blocked' && after.length === 0;
+  return { ...record, after, status: isFree ? 'waiting' : record.status };
+}
 
 /** A slot was granted: the machine starts to move. */
 export function startMachine(record: MachineRecord, now: number): MachineRecord | null {
@@ -16,7 +31,8 @@ export function startMachine(record: MachineRecord, now: number): MachineRecord 
 /** The step that this job may do now; null when the job is not the record's current one. */
 export function currentStep(record: MachineRecord, job: Job): Step | null {
   const step = record.steps[stepKey(job)];
-  if (record.status !== 'moving' || step === undefined) return null;
+  const status = job.stage === 'rollback' ? 'rolling-back' : 'moving';
+  if (record.status !== status || step === undefined) return null;
   return step.state === 'active' && step.try === job.try ? step : null;
 }
 
@@ -63,28 +79,73 @@ export function replaceLostJob(
   return withStep(record, { ...replaced, notBefore: null });
 }
 
+/** What was turned off stays off, and what was made stays there: rollback and discard see to that. */
 export function cancelMachine(record: MachineRecord, now: number): MachineRecord | null {
-  if (isAtRest(record.status)) return null;
+  const isOpen = !isAtRest(record.status) || record.status === 'held';
+  if (!isOpen || record.status === 'rolling-back') return null;
   return { ...record, status: 'cancelled', endedAt: now };
 }
 
-/** An operator's retry: from the failed step on; from the first step where the machine was discarded. */
+/** Pauses a machine where it is; what it is in the middle of goes on from there when it is released. */
+export function holdMachine(record: MachineRecord): MachineRecord | null {
+  if (record.status !== 'blocked' && record.status !== 'waiting' && record.status !== 'moving') return null;
+  return { ...record, status: 'held' };
+}
+
+export function releaseMachine(record: MachineRecord): MachineRecord | null {
+  return record.status === 'held' ? restarted(record, mapSteps(record.steps, unfinishedAgain)) : null;
+}
+
+/**
+ * An operator's retry: from the failed step on; from the first step where nothing is left of what was made; the rollback
+ * where that is what failed.
+ */
 export function retryMachine(record: MachineRecord): MachineRecord | null {
   switch (record.status) {
+    case 'blocked':
     case 'waiting':
     case 'moving':
+    case 'rolling-back':
     case 'landed':
       return null;
     case 'discarded':
-      return {
-        ...restarted(record),
-        ...NOTHING_MADE,
-        steps: laterTries(newSteps(record.machine), record.steps),
-      };
+      return { ...restarted(record, freshSteps(record)), ...NOTHING_MADE };
+    case 'rolled-back':
+      return { ...restarted(record, freshSteps(record)), ...NOTHING_MADE, startedAt: null };
     case 'failed':
+      if (record.steps.rollback?.state === 'failed') return rollBackMachine(record, record.error);
+      return restarted(record, mapSteps(record.steps, unfinishedAgain));
+    case 'held':
     case 'cancelled':
-      return { ...restarted(record), steps: mapSteps(record.steps, unfinishedAgain) };
+      return restarted(record, mapSteps(record.steps, unfinishedAgain));
+    default:
+      return record.status satisfies never;
   }
+}
+
+/**
+ * The way back: the landing goes, and the source is turned on again if it was turned off. `error`: why; null where an
+ * operator wanted it. Not after a commit; whether a landing that was in service may be lost is for the caller to know.
+ */
+export function rollBackMachine(record: MachineRecord, error: SavedError | null): MachineRecord | null {
+  const { status, steps, startedAt, committedAt } = record;
+  if (startedAt === null || committedAt !== null || status === 'rolling-back' || status === 'rolled-back')
+    return null;
+  const { rollback } = steps;
+  if (rollback === undefined) return null;
+  return {
+    ...record,
+    status: 'rolling-back',
+    error,
+    endedAt: null,
+    steps: { ...steps, rollback: unfinishedAgain(rollback) },
+  };
+}
+
+/** From now on the landing is the machine. */
+export function commitMachine(record: MachineRecord, now: number): MachineRecord | null {
+  if (record.status !== 'landed' || record.committedAt !== null) return null;
+  return { ...record, committedAt: now };
 }
 
 /** What it made at the target was removed. */
@@ -93,10 +154,12 @@ export function markDiscarded(record: MachineRecord, now: number): MachineRecord
   return { ...record, ...NOTHING_MADE, status: 'discarded', endedAt: now };
 }
 
-const NOTHING_MADE = { images: {}, prepared: {}, artifacts: {}, landing: null, proof: null } as const;
+/** What a record says of a machine of which nothing is left at the target. */
+export const NOTHING_MADE = { images: {}, prepared: {}, artifacts: {}, landing: null, proof: null } as const;
 
-function restarted(record: MachineRecord): MachineRecord {
-  return { ...record, status: 'waiting', error: null, endedAt: null, proof: null };
+function restarted(record: MachineRecord, steps: Record<string, Step>): MachineRecord {
+  const status = record.after.length > 0 ? 'blocked' : 'waiting';
+  return { ...record, status, steps, error: null, endedAt: null, proof: null };
 }
 
 function unfinishedAgain(step: Step): Step {
@@ -111,9 +174,10 @@ function unfinishedAgain(step: Step): Step {
   return { ...step, ...UNTROUBLED, ...again };
 }
 
-/** Fresh steps whose tries go on where the old ones ended. */
-function laterTries(fresh: Record<string, Step>, old: Record<string, Step>): Record<string, Step> {
-  return mapSteps(fresh, (step) => ({ ...step, try: unusedTry(old[stepKey(step)] ?? step) }));
+/** All of them again, with tries that go on where the old ones ended. */
+function freshSteps(record: MachineRecord): Record<string, Step> {
+  const fresh = newSteps(record.machine, isControlled(record));
+  return mapSteps(fresh, (step) => ({ ...step, try: unusedTry(record.steps[stepKey(step)] ?? step) }));
 }
 
 /** Job ids never repeat; of a step that is pending no job was ever made with its try. */
@@ -175,6 +239,10 @@ function withOutput(record: MachineRecord, output: StepOutput): MachineRecord {
       return { ...record, landing: output.landing };
     case 'validate':
       return { ...record, proof: output.proof };
+    case 'shutdown':
+      return record;
+    case 'rollback':
+      return { ...record, ...NOTHING_MADE };
     default:
       return output satisfies never;
   }

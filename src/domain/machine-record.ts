@@ -1,21 +1,37 @@
 /**
  * The durable record of one machine in one run: what is true about it. BullMQ only says what runs.
  *
- *   waiting ──► moving ──► landed
- *                 │  ▲
- *                 │  └── retry ── failed │ discarded │ cancelled
- *                 ├──► failed            (a step ran out of tries, or its failure is permanent)
- *                 └──► cancelled         (an operator ended it)
- *   failed │ cancelled │ landed ──► discarded   (what it made at the target was removed)
+ *   blocked ──► waiting ──► moving ──► landed            blocked: until the machines it comes after have landed
+ *                 ▲           │
+ *                 │           ├──► failed                (a step ran out of tries, or its failure is permanent)
+ *                 │           ├──► held                  (an operator said so, or it failed and its wave says so)
+ *                 │           └──► cancelled             (an operator ended it, or its window closed before it started)
+ *                 │
+ *                 └── retry, release ── failed │ held │ cancelled │ discarded │ rolled-back
+ *
+ *   moving │ held │ failed │ cancelled │ landed │ discarded ──► rolling-back ──► rolled-back
+ *                                                 (the landing is gone, the source is as it was)
+ *   failed │ cancelled │ landed │ rolled-back ──► discarded   (what it made at the target was removed; the source stays off)
  */
 import type { SavedError } from './errors.ts';
 import type { Image, Prepared } from './image.ts';
-import { isPerDisk, STEP_STAGES, type StepRef, stepKey } from './job.ts';
+import { FLOW, isPerDisk, type StepRef, stepKey } from './job.ts';
 import type { Artifact, Landing } from './landing.ts';
 import type { Machine } from './machine.ts';
 import type { WaveMachine } from './wave.ts';
 
-export const MACHINE_STATUSES = ['waiting', 'moving', 'landed', 'failed', 'cancelled', 'discarded'] as const;
+export const MACHINE_STATUSES = [
+  'blocked',
+  'waiting',
+  'moving',
+  'held',
+  'landed',
+  'failed',
+  'rolling-back',
+  'rolled-back',
+  'cancelled',
+  'discarded',
+] as const;
 export type MachineStatus = (typeof MACHINE_STATUSES)[number];
 
 /**
@@ -50,9 +66,13 @@ export type MachineRecord = {
   /** Its place in the wave, from 0. */
   position: number;
   status: MachineStatus;
+  /** Of its wave's source: only workers of that site can read it; null: all can. */
+  site: string | null;
   plan: WaveMachine;
   machine: Machine;
-  /** By step key, in the order of the flow. */
+  /** Of the machines and groups that it comes after, those that have not landed yet. */
+  after: readonly string[];
+  /** By step key, in the order of the flow; the rollback, which nobody hopes for, last. */
   steps: Record<string, Step>;
   /** What the stages made, by disk id. */
   images: Record<string, Image>;
@@ -65,28 +85,38 @@ export type MachineRecord = {
   error: SavedError | null;
   startedAt: number | null;
   endedAt: number | null;
+  /** Since then it is the machine that counts: there is no way back to its source. */
+  committedAt: number | null;
 };
 
 /** What a finished step hands to the record. */
 export type StepOutput =
+  | { stage: 'shutdown' }
   | { stage: 'export'; disk: string; image: Image }
   | { stage: 'convert'; prepared: Record<string, Prepared> }
   | { stage: 'upload'; disk: string; artifact: Artifact }
   | { stage: 'import'; landing: Landing }
   | { stage: 'validate'; proof: string }
-  | { stage: 'admit'; landing: Landing };
+  | { stage: 'admit'; landing: Landing }
+  | { stage: 'rollback' };
 
 export function newMachineRecord(start: {
   run: string;
   position: number;
+  site: string | null;
   plan: WaveMachine;
   machine: Machine;
+  /** Can its source turn it off and on? Then that is the first step. */
+  isControlled: boolean;
 }): MachineRecord {
+  const { isControlled, ...rest } = start;
+  const { after } = start.plan;
   return {
-    ...start,
+    ...rest,
     version: 0,
-    status: 'waiting',
-    steps: newSteps(start.machine),
+    status: after.length > 0 ? 'blocked' : 'waiting',
+    after,
+    steps: newSteps(start.machine, isControlled),
     images: {},
     prepared: {},
     artifacts: {},
@@ -95,13 +125,15 @@ export function newMachineRecord(start: {
     error: null,
     startedAt: null,
     endedAt: null,
+    committedAt: null,
   };
 }
 
 /** The steps of a cold migration: one pass. */
-export function newSteps(machine: Machine): Record<string, Step> {
+export function newSteps(machine: Machine, isControlled: boolean): Record<string, Step> {
   const steps: Record<string, Step> = {};
-  for (const stage of STEP_STAGES) {
+  const flow = FLOW.filter((stage) => isControlled || stage !== 'shutdown');
+  for (const stage of [...flow, 'rollback'] as const) {
     const disks = isPerDisk(stage) ? machine.disks.map((disk) => disk.id) : [null];
     for (const disk of disks) {
       const step = newStep({ stage, disk, pass: 0 });
@@ -111,10 +143,27 @@ export function newSteps(machine: Machine): Record<string, Step> {
   return steps;
 }
 
+/** Was it made for a source that can turn it off and on? */
+export function isControlled({ steps }: Pick<MachineRecord, 'steps'>): boolean {
+  return 'shutdown' in steps;
+}
+
 /** Has it come to rest: nothing more happens to it unless an operator acts? */
 export function isAtRest(status: MachineStatus): boolean {
-  return status !== 'waiting' && status !== 'moving';
+  return status !== 'blocked' && status !== 'waiting' && !isUnderWay(status);
 }
+
+/** May workers be busy with it? */
+export function isUnderWay(status: MachineStatus): boolean {
+  return status === 'moving' || status === 'rolling-back';
+}
+
+/** Did it fail by itself, whatever became of it then? */
+export function isTroubled({ status, error }: Pick<MachineRecord, 'status' | 'error'>): boolean {
+  return error !== null && TROUBLED.has(status);
+}
+
+const TROUBLED: ReadonlySet<MachineStatus> = new Set(['failed', 'held', 'rolling-back', 'rolled-back']);
 
 function newStep(ref: StepRef): Step {
   return {

@@ -42,6 +42,10 @@ export type Machine = {
   os: string | null;
   disks: readonly Disk[];
   nics: readonly Nic[];
+  /** On which it runs at its source; null where that is no host. */
+  host?: string | null;
+  /** As people marked it at its source. */
+  tags?: readonly string[];
   /** What neither the source nor the wave says, so that a default stands there. Left out: nothing. */
   assumed?: readonly AssumedFact[];
 };

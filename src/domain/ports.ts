@@ -161,10 +161,13 @@ export interface Source {
  */
 export interface SourceControl {
   /**
-   * Turns the machine off and waits until it is. The guest is asked first and has `graceMs`; one that is still on then is
-   * cut off where `force` is set, and left running, with `source-not-off`, where it is not.
+   * Asks the guest to shut down (its agent, else the power button) and returns at once: whether it did is for `powerState`
+   * to say. A guest that was still starting may not have heard; asking again hurts nobody. Throws `source-not-off` where
+   * the guest cannot hear (it is paused) or could not be turned on again.
    */
-  shutDown(machine: Machine, options: ShutDownOptions, signal: AbortSignal): Promise<ShutDownOutcome>;
+  requestShutDown(machine: Machine, signal: AbortSignal): Promise<void>;
+  /** Cuts the machine off, which to its guest is a power failure, and waits until it is off. */
+  cutOff(machine: Machine, signal: AbortSignal): Promise<void>;
   /** Turns the machine on and waits until it runs. Where something holds its disks, says what (`conflict`). */
   powerOn(machine: Machine, signal: AbortSignal): Promise<void>;
   /** Is it started together with its host? A machine that was moved must not be: ask before, put back after a rollback. */
@@ -175,15 +178,6 @@ export interface SourceControl {
   /** One line for people who look there, in place of the one before; null takes it away. */
   writeNote(machine: Machine, note: string | null, signal: AbortSignal): Promise<void>;
 }
-
-export type ShutDownOptions = {
-  graceMs: number;
-  /** Only where the wave allows it: to the guest it is a power failure. */
-  force: boolean;
-};
-
-/** `already`: it was off. */
-export type ShutDownOutcome = 'already' | 'graceful' | 'forced';
 
 export type ExportRequest = {
   from: JsonObject;

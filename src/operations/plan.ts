@@ -9,6 +9,8 @@ export type Plan = {
   wave: Wave;
   machines: readonly PlannedMachine[];
   findings: readonly Finding[];
+  /** Can the source turn its machines off and on? */
+  isControlled: boolean;
 };
 
 export type PlanDeps = {
@@ -46,7 +48,7 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
   );
   findings.push(...((await source.preflight?.(planned, signal)) ?? []));
   findings.push(...(await target.preflight(planned, signal)));
-  return { wave, machines, findings };
+  return { wave, machines, findings, isControlled: source.control !== undefined };
 }
 
 /** Throws `preflight-refused` with every failed finding. */

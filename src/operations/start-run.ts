@@ -1,6 +1,7 @@
 /** Makes a run from a plan. */
 import { randomInt } from 'node:crypto';
 import { newMachineRecord } from '../domain/machine-record.ts';
+import { nextWindow } from '../domain/next-window.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import type { Conductor } from '../queue/conductor.ts';
 import type { State } from '../state/state.ts';
@@ -16,18 +17,25 @@ const ID_LENGTH = 5;
 /** Throws `machine-busy` or `conflict`; nothing is started then. */
 export async function startRun(plan: Plan, deps: StartDeps): Promise<RunRecord> {
   const { state, conductor } = deps;
+  const { wave } = plan;
+  const now = await state.clock.now();
   const run: RunRecord = {
-    id: newRunId(plan.wave.name),
+    id: newRunId(wave.name),
     version: 0,
-    wave: plan.wave,
+    wave,
     status: 'running',
     machines: plan.machines.map(({ machine }) => machine.name),
-    createdAt: await state.clock.now(),
+    createdAt: now,
     endedAt: null,
     archivedAt: null,
+    window: wave.window === null ? null : nextWindow(wave.window, now),
+    approval: null,
+    hold: null,
+    passedFailures: {},
   };
-  const records = plan.machines.map(({ wave, machine }, position) =>
-    newMachineRecord({ run: run.id, position, plan: wave, machine }),
+  const { isControlled } = plan;
+  const records = plan.machines.map(({ wave: planned, machine }, position) =>
+    newMachineRecord({ run: run.id, position, site: wave.source.site, plan: planned, machine, isControlled }),
   );
   await state.runs.create(run, records);
   await recordAction(state, { run: run.id, machine: null, action: 'run', reason: null });

@@ -3,7 +3,7 @@
  * leave what is durable, and the next worker goes on at once.
  */
 import { type Job as BullJob, DelayedError, Worker } from 'bullmq';
-import { type Job, jobId, queueName, type Stage } from '../domain/job.ts';
+import { type Job, jobId, type PoolName, queueName } from '../domain/job.ts';
 import { PREFIX } from '../state/keys.ts';
 import type { StopSignal } from '../state/signals.ts';
 import { within } from '../state/within.ts';
@@ -18,14 +18,14 @@ const MAX_STALLED = 20;
 const CLOSE_MS = 1_500;
 
 export type Pool = AsyncDisposable & {
-  stage: Stage;
+  stage: PoolName;
   concurrency: number;
   /** Ends the attempts at this machine's steps. */
   stop(signal: StopSignal): void;
 };
 
 export type PoolOptions = AttemptDeps & {
-  stage: Stage;
+  stage: PoolName;
   concurrency: number;
   onError: (error: Error) => void;
 };

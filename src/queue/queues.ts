@@ -3,7 +3,7 @@
  * kept when they ended, because adding an id again must stay a no-op (facts: with removeOnComplete it would run again).
  */
 import { type ConnectionOptions, type JobsOptions, Queue } from 'bullmq';
-import { type Job, jobId, queueName, STAGES, type Stage, stageOf } from '../domain/job.ts';
+import { type Job, jobId, POOLS, type PoolName, poolOf, queueName } from '../domain/job.ts';
 import { PREFIX } from '../state/keys.ts';
 import { type RedisUrl, redisOptions } from '../state/redis.ts';
 
@@ -39,12 +39,12 @@ export function openQueues(url: RedisUrl): Queues {
     queue.on('error', () => {});
     return queue;
   };
-  const stages = Object.fromEntries(STAGES.map((stage) => [stage, open(queueName(stage, null))])) as Record<
-    Stage,
+  const pools = Object.fromEntries(POOLS.map((pool) => [pool, open(queueName(pool, null))])) as Record<
+    PoolName,
     Queue
   >;
   const wake = open(WAKE_QUEUE);
-  const queueOf = (job: Job): Queue => stages[stageOf(job.stage)];
+  const queueOf = (job: Job): Queue => pools[poolOf(job.stage)];
 
   return {
     async add(jobs) {
@@ -77,7 +77,7 @@ export function openQueues(url: RedisUrl): Queues {
 
     async [Symbol.asyncDispose]() {
       // Nothing is buffered here, and close() would wait for a Redis that is away.
-      await Promise.all([...Object.values(stages), wake].map((queue) => queue.disconnect()));
+      await Promise.all([...Object.values(pools), wake].map((queue) => queue.disconnect()));
     },
   };
 }

@@ -28,6 +28,9 @@ export async function runStep(input: StepInput): Promise<StepOutcome<StepOutput>
 function serve(input: StepInput): Promise<StepOutcome<StepOutput>> {
   const { stage } = input.job;
   switch (stage) {
+    case 'shutdown':
+    case 'rollback':
+      throw new Error('not written yet');
     case 'export':
       return exportDisk(input);
     case 'convert':

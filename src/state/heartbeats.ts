@@ -1,6 +1,6 @@
 /** Which workers live, what they serve and which `${env:NAME}` they can resolve. */
 import type { Redis } from 'ioredis';
-import type { Stage } from '../domain/job.ts';
+import type { PoolName } from '../domain/job.ts';
 import { keys } from './keys.ts';
 
 export const HEARTBEAT_MS = 5_000;
@@ -11,7 +11,7 @@ export type Heartbeat = {
   host: string;
   pid: number;
   site: string | null;
-  pools: readonly { stage: Stage; concurrency: number }[];
+  pools: readonly { stage: PoolName; concurrency: number }[];
   /** Does this process also fire timers and reconcile? */
   schedules: boolean;
 };

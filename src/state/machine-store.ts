@@ -6,7 +6,7 @@
 import type { Redis } from 'ioredis';
 import type { RunEvent } from '../domain/events.ts';
 import { MACHINE_STATUSES, type MachineRecord, type MachineStatus } from '../domain/machine-record.ts';
-import type { MachineCounts } from '../domain/run-record.ts';
+import type { RunCounts } from '../domain/run-record.ts';
 import { EVENTS_KEPT } from './event-stream.ts';
 import { keys } from './keys.ts';
 import type { Lease } from './lease.ts';
@@ -36,7 +36,7 @@ export interface MachineStore {
   get(run: string, name: string): Promise<MachineRecord | null>;
   all(run: string, names: readonly string[]): Promise<MachineRecord[]>;
   commit(commit: Commit): Promise<CommitResult>;
-  counts(run: string): Promise<MachineCounts>;
+  counts(run: string): Promise<RunCounts>;
   /** The first `count` machines that wait for a slot, in the wave's order. */
   nextWaiting(run: string, count: number): Promise<string[]>;
 }
@@ -88,9 +88,10 @@ export function createMachineStore(redis: Redis): MachineStore {
 
     async counts(run) {
       const stored = await redis.hgetall(keys.counts(run));
-      return Object.fromEntries(
+      const counts = Object.fromEntries(
         MACHINE_STATUSES.map((status) => [status, Number(stored[status] ?? 0)]),
       ) as Record<MachineStatus, number>;
+      return { ...counts, groups: {} };
     },
 
     async nextWaiting(run, count) {

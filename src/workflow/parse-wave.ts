@@ -39,8 +39,13 @@ export function parseWave(input: { file: string; path: string; text: string; ada
   return {
     name: wave.name,
     file: path,
-    source: source.choice,
+    source: { ...source.choice, site: null },
     target: target.choice,
+    groups: {},
+    window: null,
+    onOverrun: 'rollback',
+    isApprovalRequired: false,
+    notify: [],
     limits: {
       machines: wave.limits?.machines ?? DEFAULT_LIMITS.machines,
       tries: wave.limits?.tries ?? DEFAULT_LIMITS.tries,
@@ -53,6 +58,11 @@ export function parseWave(input: { file: string; path: string; text: string; ada
         to: machines[index]?.to ?? {},
         export: mode ?? wave.defaults?.export ?? 'in-place',
         proof: mergeProof(wave.defaults?.proof, proof),
+        group: null,
+        after: [],
+        shutdown: { graceSeconds: 300, force: false },
+        onFailure: 'leave',
+        hooks: [],
       }),
     ),
   };
@@ -89,5 +99,6 @@ function mergeProof(defaults: ProofInFile | undefined, own: ProofInFile | undefi
     expect: own?.expect ?? defaults?.expect ?? DEFAULT_PROOF.expect,
     refuse: own?.refuse ?? defaults?.refuse ?? DEFAULT_PROOF.refuse,
     deadlineSeconds: own?.deadline ?? defaults?.deadline ?? DEFAULT_PROOF.deadlineSeconds,
+    checks: [],
   };
 }

@@ -43,8 +43,8 @@ const PACKAGES: readonly { name: RegExp; only: readonly string[] }[] = [
 
 /** The sandbox judges what our encoders write, so it may not read with the code that wrote it. */
 const SANDBOX_IMAGES = /^src\/images\/header-guard/;
-/** Domain is pure: no input or output, only schemas and hashes. */
-const DOMAIN_PACKAGES = new Set(['zod', 'node:crypto']);
+/** Domain is pure: no input or output, only schemas, hashes and calendars. */
+const DOMAIN_PACKAGES = new Set(['zod', 'node:crypto', 'temporal-polyfill']);
 
 const VAGUE_NAME = /(^|\/)(utils?|lib|helpers?|types|common|misc)(\.m?[jt]s$|\/)/;
 const MAX_LINES = 350;

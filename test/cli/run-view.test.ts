@@ -7,10 +7,10 @@ import type { StoredEvent } from '../../src/domain/events.ts';
 import { beginStep, failStep, finishStep, startMachine } from '../../src/domain/machine-changes.ts';
 import type { MachineRecord, Step } from '../../src/domain/machine-record.ts';
 import type { StepProgress } from '../../src/state/progress-board.ts';
-import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
+import { makeRecords, makeRun, makeWave, OPEN_VIEW } from '../fakes/records.ts';
 
 const NOW = 100_000;
-const VIEW = { isOpen: true, tries: 3 };
+const VIEW = OPEN_VIEW;
 
 function movingRecord(): MachineRecord {
   const [record] = makeRecords(makeRun('r', makeWave('w', ['shop-db'])), 2);

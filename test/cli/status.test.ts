@@ -6,7 +6,7 @@ import { startMachine } from '../../src/domain/machine-changes.ts';
 import type { StepProgress } from '../../src/state/progress-board.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
 import { openState, type State } from '../../src/state/state.ts';
-import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
+import { makeRecords, makeRun, makeWave, OPEN_VIEW } from '../fakes/records.ts';
 import { startTestRedis } from '../fakes/redis.ts';
 import { typeCommand } from './typed-command.ts';
 
@@ -24,7 +24,7 @@ beforeEach(async () => {
   const [record] = makeRecords(run);
   const moving = record && startMachine(record, 1);
   if (!moving) throw new Error('no record');
-  await state.runs.create(run, [advanceMachine(moving, { isOpen: true, tries: 3 }, 1).record]);
+  await state.runs.create(run, [advanceMachine(moving, OPEN_VIEW, 1).record]);
 });
 afterAll(async () => {
   await state[Symbol.asyncDispose]();

@@ -2,10 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { advanceWave } from '../../src/domain/advance-wave.ts';
 import { MACHINE_STATUSES } from '../../src/domain/machine-record.ts';
-import type { MachineCounts, RunRecord } from '../../src/domain/run-record.ts';
+import { isEnded, type MachineCounts, type RunCounts, type RunRecord } from '../../src/domain/run-record.ts';
+import { PLAIN_RUN, PLAIN_WAVE } from '../fakes/records.ts';
 
 const NOW = 1_000;
-const NONE: MachineCounts = { waiting: 0, moving: 0, landed: 0, failed: 0, cancelled: 0, discarded: 0 };
+const NONE: RunCounts = {
+  ...(Object.fromEntries(MACHINE_STATUSES.map((status) => [status, 0])) as MachineCounts),
+  groups: {},
+};
 
 function run(
   options: { machines?: number; archivedAt?: number | null; endedAt?: number | null } = {},
@@ -17,7 +21,8 @@ function run(
     wave: {
       name: 'demo',
       file: '/w/demo.yaml',
-      source: { kind: 'files', options: {} },
+      ...PLAIN_WAVE,
+      source: { kind: 'files', site: null, options: {} },
       target: { kind: 'aws', options: {} },
       machines: [],
       limits: { machines, tries: 5 },
@@ -27,14 +32,17 @@ function run(
     createdAt: 0,
     endedAt,
     archivedAt,
+    ...PLAIN_RUN,
   };
 }
 
-const anyCounts: fc.Arbitrary<MachineCounts> = fc.record(
-  Object.fromEntries(MACHINE_STATUSES.map((status) => [status, fc.nat(50)])) as {
-    [status in keyof MachineCounts]: fc.Arbitrary<number>;
-  },
-);
+const anyCounts: fc.Arbitrary<RunCounts> = fc
+  .record(
+    Object.fromEntries(MACHINE_STATUSES.map((status) => [status, fc.nat(50)])) as {
+      [status in keyof MachineCounts]: fc.Arbitrary<number>;
+    },
+  )
+  .map((counts) => ({ ...counts, groups: {} }));
 
 describe('how a run stands', () => {
   it.each<[string, Partial<MachineCounts>]>([
@@ -55,8 +63,8 @@ describe('how a run stands', () => {
     fc.assert(
       fc.property(anyCounts, (counts) => {
         const { record } = advanceWave(run(), counts, NOW);
-        const isLive = counts.waiting + counts.moving > 0;
-        expect(record.status === 'running').toBe(isLive);
+        const isLive = counts.waiting + counts.moving + counts.held + counts['rolling-back'] > 0;
+        expect(!isEnded(record.status)).toBe(isLive);
         expect(record.endedAt).toBe(isLive ? null : NOW);
       }),
     );
@@ -96,6 +104,6 @@ describe('machines to wake', () => {
 
   it('are none in an archived run, which offers no jobs either', () => {
     const advance = advanceWave(run({ archivedAt: 900 }), { ...NONE, waiting: 3 }, NOW);
-    expect(advance).toMatchObject({ machinesToWake: 0, view: { isOpen: false, tries: 5 } });
+    expect(advance).toMatchObject({ machinesToWake: 0, view: { isLive: false, isOpen: false, tries: 5 } });
   });
 });

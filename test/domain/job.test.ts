@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import {
   type Job,
   jobId,
+  poolOf,
   queueName,
   retryDelayMs,
   STEP_STAGES,
-  stageOf,
   stepKey,
 } from '../../src/domain/job.ts';
 
@@ -58,20 +58,23 @@ describe('stepKey', () => {
 });
 
 describe('queues', () => {
-  it('serve admit with the pool of validate, every other step with its own', () => {
-    expect(STEP_STAGES.map(stageOf)).toEqual([
-      'export',
-      'convert',
-      'upload',
-      'import',
-      'validate',
-      'validate',
+  it('serve admit with the pool of validate, what turns machines off and on with that of power', () => {
+    expect(STEP_STAGES.map((stage) => [stage, poolOf(stage)])).toEqual([
+      ['shutdown', 'power'],
+      ['export', 'export'],
+      ['convert', 'convert'],
+      ['upload', 'upload'],
+      ['import', 'import'],
+      ['validate', 'validate'],
+      ['admit', 'validate'],
+      ['rollback', 'power'],
     ]);
   });
 
-  it('are named by stage, and by site where there is one', () => {
+  it('are named by pool, and by site where their work is bound to one', () => {
     expect(queueName('upload', null)).toBe('upload');
     expect(queueName('upload', 'berlin')).toBe('upload.berlin');
+    expect(queueName('import', 'berlin')).toBe('import');
   });
 });
 

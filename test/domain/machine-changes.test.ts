@@ -15,9 +15,10 @@ import {
 } from '../../src/domain/machine-changes.ts';
 import { MACHINE_STATUSES, type MachineRecord, type MachineStatus } from '../../src/domain/machine-record.ts';
 import { createJob, createMachine, createRecord, rawImage } from '../fakes/machine.ts';
+import { OPEN_VIEW } from '../fakes/records.ts';
 
 const NOW = 50_000;
-const OPEN = { isOpen: true, tries: 3 };
+const OPEN = OPEN_VIEW;
 const image = rawImage('/vm/0.raw', 1);
 const output = { stage: 'export', disk: '0', image } as const;
 const passing = new LandfallError({ code: 'tool-failed', message: 'busy', retryable: true });
@@ -196,7 +197,7 @@ describe('replaceLostJob', () => {
 
 describe('cancelMachine', () => {
   it.each(MACHINE_STATUSES)('of a machine that is %s', (status) => {
-    const isLive = status === 'waiting' || status === 'moving';
+    const isLive = ['blocked', 'waiting', 'moving', 'held'].includes(status);
     const cancelled = cancelMachine(record(status), NOW);
     expect(cancelled?.status ?? null).toBe(isLive ? 'cancelled' : null);
   });
@@ -273,7 +274,7 @@ describe('retryMachine', () => {
 
 describe('markDiscarded', () => {
   it.each(MACHINE_STATUSES)('of a machine that is %s', (status) => {
-    const isRemovable = status === 'landed' || status === 'failed' || status === 'cancelled';
+    const isRemovable = ['landed', 'failed', 'held', 'cancelled', 'rolled-back'].includes(status);
     expect(markDiscarded(record(status), NOW)?.status ?? null).toBe(isRemovable ? 'discarded' : null);
   });
 

@@ -2,8 +2,9 @@
 import type { Job } from '../../src/domain/job.ts';
 import type { MachineRecord, StepOutput } from '../../src/domain/machine-record.ts';
 import { createMachine, createRecord, rawImage } from '../fakes/machine.ts';
+import { OPEN_VIEW } from '../fakes/records.ts';
 
-export const OPEN = { isOpen: true, tries: 3 };
+export const OPEN = OPEN_VIEW;
 export const NOW = 50_000;
 export const LANDING = { kind: 'x', id: 'i-1', ref: {} };
 
@@ -14,6 +15,9 @@ export function waitingMachine(): MachineRecord {
 export function outputOf(job: Job): StepOutput {
   const disk = job.disk ?? '';
   switch (job.stage) {
+    case 'shutdown':
+    case 'rollback':
+      return { stage: job.stage };
     case 'export':
       return { stage: 'export', disk, image: rawImage(`/vm/${disk}`, 1) };
     case 'convert':

@@ -4,6 +4,7 @@ import type { Job, StepStage } from '../../src/domain/job.ts';
 import type { Disk, Machine } from '../../src/domain/machine.ts';
 import { type MachineRecord, newMachineRecord } from '../../src/domain/machine-record.ts';
 import type { ProofPolicy } from '../../src/domain/wave.ts';
+import { PLAIN_PLAN } from './records.ts';
 
 export const MIB = 1024 * 1024;
 
@@ -28,12 +29,13 @@ export function createDisk(id: string, bytes: number): Disk {
 }
 
 export function createRecord(
-  options: { machine?: Machine; proof?: Partial<ProofPolicy> } = {},
+  options: { machine?: Machine; proof?: Partial<ProofPolicy>; isControlled?: boolean } = {},
 ): MachineRecord {
   const { machine = createMachine() } = options;
-  const proof = { expect: ['login:'], refuse: [], deadlineSeconds: 60, ...options.proof };
-  const plan = { name: machine.name, from: {}, to: {}, export: 'in-place' as const, proof };
-  const record = newMachineRecord({ run: 'run-1', position: 0, plan, machine });
+  const proof = { expect: ['login:'], refuse: [], deadlineSeconds: 60, checks: [], ...options.proof };
+  const plan = { ...PLAIN_PLAN, name: machine.name, from: {}, to: {}, export: 'in-place' as const, proof };
+  const { isControlled = false } = options;
+  const record = newMachineRecord({ run: 'run-1', position: 0, site: null, plan, machine, isControlled });
   return { ...record, status: 'moving' };
 }
 

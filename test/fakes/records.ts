@@ -26,13 +26,37 @@ export function makeMachine(name: string, disks = 1): Machine {
   };
 }
 
+/** What a wave file that does not speak of cutovers comes to. */
+export const PLAIN_PLAN = {
+  group: null,
+  after: [],
+  shutdown: { graceSeconds: 300, force: false },
+  onFailure: 'leave',
+  hooks: [],
+} as const;
+
+export const PLAIN_WAVE = {
+  groups: {},
+  window: null,
+  onOverrun: 'rollback',
+  isApprovalRequired: false,
+  notify: [],
+} as const;
+
+/** What is true of a run whose wave has no window. */
+export const PLAIN_RUN = { window: null, approval: null, hold: null, passedFailures: {} } as const;
+
+/** Of an open run. */
+export const OPEN_VIEW = { isLive: true, isOpen: true, overrun: null, isOver: false, tries: 3 } as const;
+
 export function makePlan(name: string): WaveMachine {
   return {
     name,
     from: {},
     to: {},
     export: 'in-place',
-    proof: { expect: ['login:'], refuse: [], deadlineSeconds: 60 },
+    proof: { expect: ['login:'], refuse: [], deadlineSeconds: 60, checks: [] },
+    ...PLAIN_PLAN,
   };
 }
 
@@ -44,7 +68,8 @@ export function makeWave(
   return {
     name,
     file: `/waves/${name}.yaml`,
-    source: { kind: 'files', options: {} },
+    ...PLAIN_WAVE,
+    source: { kind: 'files', site: null, options: {} },
     target: { kind: 'aws', options: {} },
     machines: machines.map(makePlan),
     limits: { machines: 10, tries: 3, ...limits },
@@ -61,11 +86,19 @@ export function makeRun(id: string, wave: Wave): RunRecord {
     createdAt: 1_000,
     endedAt: null,
     archivedAt: null,
+    ...PLAIN_RUN,
   };
 }
 
 export function makeRecords(run: RunRecord, disks = 1): MachineRecord[] {
   return run.wave.machines.map((plan, position) =>
-    newMachineRecord({ run: run.id, position, plan, machine: makeMachine(plan.name, disks) }),
+    newMachineRecord({
+      run: run.id,
+      position,
+      site: null,
+      plan,
+      machine: makeMachine(plan.name, disks),
+      isControlled: false,
+    }),
   );
 }

@@ -39,6 +39,9 @@ afterAll(async () => {
 
 const outputOf = (job: Job): StepOutput => {
   switch (job.stage) {
+    case 'shutdown':
+    case 'rollback':
+      return { stage: job.stage };
     case 'export':
       return {
         stage: 'export',

@@ -103,10 +103,28 @@ async function openWork(job: UploadJob, folder: string, signal: AbortSignal): Pr
   const from = { disks: [{ path: job.disk, format: 'raw' }] };
   const [machine] = await source.machines(from, signal);
   if (machine === undefined) throw new TypeError(`${job.disk} is no machine's disk`);
-  const proof = { expect: [], refuse: [], deadlineSeconds: 60 };
-  const plan = { name: machine.name, from, to: {}, export: 'in-place' as const, proof };
+  const proof = { expect: [], refuse: [], deadlineSeconds: 60, checks: [] };
+  const plan = {
+    name: machine.name,
+    from,
+    to: {},
+    export: 'in-place' as const,
+    proof,
+    group: null,
+    after: [],
+    shutdown: { graceSeconds: 1, force: false },
+    onFailure: 'leave' as const,
+    hooks: [],
+  };
   return {
-    record: newMachineRecord({ run: job.run, position: 0, plan, machine }),
+    record: newMachineRecord({
+      run: job.run,
+      position: 0,
+      site: null,
+      plan,
+      machine,
+      isControlled: false,
+    }),
     source,
     target,
     // In the bucket, or with the sockets in memory: what this process writes to disks is staging and nothing else.

@@ -54,15 +54,16 @@ async function showRun(
   const snapshot = { machines, progress, now: Date.now() };
   if (json)
     return terminal.json({ run: run.id, status: run.status, wave: run.wave.name, machines, progress });
+  const stages = stagesOf(machines);
   const lines = new Map(machines.map((record) => [record, machineLine(record, snapshot)]));
   const rows = [...lines].map(([record, line]) => [
     record.machine.name,
     record.status,
-    ...STEP_STAGES.map((stage) => stageCell(record, stage)),
+    ...stages.map((stage) => stageCell(record, stage)),
     isTransfer(line) ? '' : shortNote(line),
   ]);
   terminal.out(`Run ${run.id} (${run.wave.file}): ${run.status}`);
-  const head = ['MACHINE', 'STATUS', ...STEP_STAGES.map((stage) => stage.toUpperCase()), ''];
+  const head = ['MACHINE', 'STATUS', ...stages.map((stage) => stage.toUpperCase()), ''];
   for (const line of formatTable([head, ...rows])) terminal.out(line);
   for (const line of lines.values()) if (isTransfer(line)) terminal.out(`▶ ${describeLine(line)}`);
   for (const { machine, error } of machines) {
@@ -71,6 +72,15 @@ async function showRun(
     const rest = more.length === 0 ? '' : ` (more: \`landfall logs ${run.id} ${machine.name}\`)`;
     terminal.out(`✖ ${machine.name}: ${first}${rest}`);
   }
+}
+
+/** Those that its machines go through; the way back only where one has taken it. */
+function stagesOf(machines: readonly MachineRecord[]): StepStage[] {
+  const steps = machines.flatMap((record) => Object.values(record.steps));
+  const shown = new Set(
+    steps.filter((step) => step.stage !== 'rollback' || step.state !== 'pending').map((step) => step.stage),
+  );
+  return STEP_STAGES.filter((stage) => shown.has(stage));
 }
 
 /** `2 moving, 1 waiting, 1 failed`: what is not landed. */
@@ -95,6 +105,7 @@ function shortNote({ status, note }: MachineLine): string {
 /** `✔ 0:12`, `▶`, `▶ try 3`, `✖`, `·`. */
 function stageCell(record: MachineRecord, stage: StepStage): string {
   const steps = Object.values(record.steps).filter((step) => step.stage === stage);
+  if (steps.length === 0) return '';
   const tries = Math.max(...steps.map((step) => step.try));
   const again = tries > 1 ? ` try ${tries}` : '';
   if (steps.some((step) => step.state === 'failed')) return `✖${again}`;

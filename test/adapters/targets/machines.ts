@@ -3,6 +3,7 @@
 import type { JsonObject } from '../../../src/domain/json.ts';
 import type { Machine } from '../../../src/domain/machine.ts';
 import type { PlannedMachine } from '../../../src/domain/ports.ts';
+import { PLAIN_PLAN } from '../../fakes/records.ts';
 
 const GIB = 2 ** 30;
 
@@ -33,6 +34,6 @@ export function machineWith({ diskCount = 1, bootDisk = '0', ...traits }: Machin
 
 export function plannedWith(to: JsonObject, traits: MachineTraits = {}): PlannedMachine {
   const machine = machineWith(traits);
-  const proof = { expect: ['login:'], refuse: [], deadlineSeconds: 60 };
-  return { machine, wave: { name: machine.name, from: {}, to, export: 'in-place', proof } };
+  const proof = { expect: ['login:'], refuse: [], deadlineSeconds: 60, checks: [] };
+  return { machine, wave: { ...PLAIN_PLAN, name: machine.name, from: {}, to, export: 'in-place', proof } };
 }
