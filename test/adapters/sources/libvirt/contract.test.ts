@@ -6,11 +6,11 @@ import { filesOf } from '../../../../src/images/fingerprint.ts';
 import { runTool } from '../../../../src/processes/child.ts';
 import { describeSourceContract, type SourceGround } from '../contract.ts';
 import { domainXml, fileDisk, makeBootDisk, qemuImg } from './guests.ts';
-import { startLibvirt, type TestLibvirt } from './libvirtd.ts';
+import { startLibvirt, type OwnLibvirt } from '../../../../tools/libvirt/libvirtd.ts';
 import { startSshd, type TestSshd } from './sshd.ts';
 
 // Its first look at qemu takes 3 s: one for all.
-let libvirt: TestLibvirt;
+let libvirt: OwnLibvirt;
 let sshd: TestSshd;
 beforeAll(async () => {
   sshd = await startSshd();

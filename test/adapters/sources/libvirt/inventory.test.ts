@@ -8,11 +8,11 @@ import type { Machine } from '../../../../src/domain/machine.ts';
 import type { Finding, Source } from '../../../../src/domain/ports.ts';
 import { createStepContext } from '../../../fakes/step-context.ts';
 import { defineGuest, domainXml, fileDisk, MIB, makeBootDisk, qemuImg } from './guests.ts';
-import { startLibvirt, type TestLibvirt } from './libvirtd.ts';
+import { startLibvirt, type OwnLibvirt } from '../../../../tools/libvirt/libvirtd.ts';
 
 const live = new AbortController().signal;
 
-let libvirt: TestLibvirt;
+let libvirt: OwnLibvirt;
 let source: Source;
 
 beforeAll(async () => {

@@ -6,13 +6,13 @@ import type { Source, SourceControl } from '../../../../src/domain/ports.ts';
 import { tryTool } from '../../../../src/processes/child.ts';
 import { createStepContext } from '../../../fakes/step-context.ts';
 import { defineGuest, domainXml, fileDisk, type GuestKind, makeBootDisk, untilBooted } from './guests.ts';
-import { startLibvirt, type TestLibvirt } from './libvirtd.ts';
+import { startLibvirt, type OwnLibvirt } from '../../../../tools/libvirt/libvirtd.ts';
 
 const live = new AbortController().signal;
 /** A guest of one sector needs none of it; a slow host some. */
 const GRACE_MS = 15_000;
 
-let libvirt: TestLibvirt;
+let libvirt: OwnLibvirt;
 let source: Source;
 let control: SourceControl;
 

@@ -12,7 +12,7 @@ import { sweepScratchFolders } from '../../../../src/processes/scratch-folder.ts
 import { makeTempFolder, type TempFolder } from '../../../images/make-appliance.ts';
 import { compareImages } from '../../../images/qemu-img.ts';
 import { MIB, makeBootDisk, qemuImg } from './guests.ts';
-import { commandLineOf } from './libvirtd.ts';
+import { commandLineOf } from '../../../../tools/libvirt/libvirtd.ts';
 import { startSshd, type TestSshd } from './sshd.ts';
 
 const live = new AbortController().signal;
