@@ -5,6 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { execa } from 'execa';
 import pc from 'picocolors';
 import { Temporal } from 'temporal-polyfill';
 import type { RunningTool } from '../src/processes/child.ts';
@@ -39,6 +40,7 @@ export async function cutOverWeekend({
   signal: AbortSignal;
 }) {
   const startedAt = performance.now();
+  await setUp(signal);
   await using stack = new AsyncDisposableStack();
   await forgetLastTime();
   say(`Starting a libvirt with five running machines: ${WEEKEND_GUESTS.map(({ name }) => name).join(', ')}`);
@@ -81,6 +83,12 @@ export async function cutOverWeekend({
     `\nFour machines landed in order, and ${TAKEN_BACK} runs again where it was, in ${seconds} s, with nobody's hand on them.`,
   );
   return 0;
+}
+
+/** Only this demo needs a libvirt, so `npm run demo` has not seen to it. */
+async function setUp(signal: AbortSignal): Promise<void> {
+  const script = join(import.meta.dirname, 'setup.mjs');
+  await execa(process.execPath, [script, 'weekend'], { stdio: 'inherit', cancelSignal: signal });
 }
 
 /** The wave as it stands in workflows/, with a window that opens soon. */
