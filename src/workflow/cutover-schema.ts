@@ -14,6 +14,9 @@ export const WEEKDAYS = [
   'sunday',
 ] as const;
 
+const SHARE_RULE = "must be a number of machines, or a share such as '10%'";
+const PORT_RULE = 'must be a port, or HOST:PORT';
+
 const localTime = z
   .string()
   .regex(/^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?$/, 'must be a local date and time such as 2026-11-28T22:00');
@@ -53,9 +56,15 @@ const commandSchema = z
 export const checkSchema = z
   .strictObject({
     tcp: z
-      .union([z.int().min(1).max(65_535), z.string().regex(/^[^\s:]+:\d{1,5}$|^\[[\da-fA-F:]+\]:\d{1,5}$/)], {
-        error: 'must be a port, or HOST:PORT',
-      })
+      .union(
+        [
+          z.int().min(1).max(65_535),
+          z.string().regex(/^[^\s:]+:\d{1,5}$|^\[[\da-fA-F:]+\]:\d{1,5}$/, PORT_RULE),
+        ],
+        {
+          error: PORT_RULE,
+        },
+      )
       .optional()
       .describe('A port of the landing, or HOST:PORT, that must take a connection.'),
     http: z
@@ -149,8 +158,8 @@ export const groupSchema = z.strictObject({
     .optional()
     .describe('Machines and groups that must have landed before one of this group starts.'),
   stopAfter: z
-    .union([z.int().min(0), z.string().regex(/^(100|\d{1,2})%$/)], {
-      error: "must be a number of machines, or a share such as '10%'",
+    .union([z.int().min(0), z.string().regex(/^(100|\d{1,2})%$/, SHARE_RULE)], {
+      error: SHARE_RULE,
     })
     .optional()
     .describe('Hold the run once more machines of the group than that did not land. Default: never'),
