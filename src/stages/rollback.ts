@@ -1,0 +1,118 @@
+/**
+ * Rollback undoes a move: the landing goes, and the machine runs at its source again as it did before. It goes by the
+ * ledger alone, each entry settled once what was before is there again, so it may be interrupted and repeated anywhere.
+ *
+ * The source comes first where that is safe: while nothing of the machine was put into service, a target that cannot be
+ * asked keeps nobody from turning the source on. What is left behind there is seen to afterwards.
+ */
+import { LandfallError } from '../domain/errors.ts';
+import type { MachineRecord, StepOutput } from '../domain/machine-record.ts';
+import type { LedgerEntry, StepOutcome } from '../domain/ports.ts';
+import { runHooks } from './hooks.ts';
+import { beginAnew, removeMade } from './remove-made.ts';
+import {
+  type Controlled,
+  controlled,
+  findEffect,
+  notRestored,
+  POWER,
+  type PowerEffect,
+  powerEffect,
+  restoreAutostart,
+  restoreNote,
+  settleAs,
+} from './source-effects.ts';
+import type { StepInput } from './step-input.ts';
+
+/** Since when its disks have been held by something. */
+const HELD_KEY = 'rollback/held';
+/** A reader on another host is noticed to be gone after 45 s. */
+const MAX_HELD_MS = 120_000;
+const LOOK_AGAIN_MS = 5_000;
+/** A guest that heard its button and said nothing yet may still go down. */
+const ECHO_MS = 60_000;
+
+export async function rollBack(input: StepInput): Promise<StepOutcome<StepOutput>> {
+  const { context } = input;
+  await using held = await input.holdOtherSteps(context.signal);
+  void held;
+  await runHooks(input, 'before-rollback');
+  const removed = await removeMade(input);
+  const failure = removed.find((entry) => entry.failure !== null)?.failure ?? null;
+  if (failure !== null && mayServe(input.record)) throw failure;
+  const waiting = await restoreSource(input);
+  if (waiting !== null) return waiting;
+  if (failure !== null) throw failure;
+  await runHooks(input, 'after-rollback');
+  await beginAnew(context);
+  return { kind: 'done', value: { stage: 'rollback' } };
+}
+
+/** Has admitting ever begun? Two of one machine in service would be worse than none. */
+function mayServe({ steps: { admit } }: MachineRecord): boolean {
+  return admit !== undefined && (admit.startedAt !== null || admit.try > 1);
+}
+
+/** null once it is as it was. The entries say whether there is anything to do: nothing was turned off where nobody can. */
+async function restoreSource(input: StepInput): Promise<StepOutcome<never> | null> {
+  if (input.source.control === undefined) return null;
+  const there = controlled(input);
+  const waiting = await restorePower(input, there);
+  if (waiting !== null) return waiting;
+  await restoreNote(there);
+  await restoreAutostart(there);
+  return null;
+}
+
+async function restorePower(input: StepInput, there: Controlled): Promise<StepOutcome<never> | null> {
+  const { context, machine } = there;
+  const entry = await findEffect(context, POWER);
+  if (entry === null) return null;
+  const effect = powerEffect(entry);
+  if (effect?.before === 'on') {
+    const waiting = (await echoOf(input, { entry, effect })) ?? (await turnOn(there));
+    if (waiting !== null) return waiting;
+    context.log('info', `${machine.name} runs at its source again.`);
+  }
+  await settleAs(context, entry, 'discarded');
+  return null;
+}
+
+/** A guest that was asked to end and still runs is no guest that runs: it may be gone the next moment. */
+async function echoOf(
+  { source, record, context }: StepInput,
+  { entry, effect }: { entry: LedgerEntry; effect: PowerEffect },
+): Promise<StepOutcome<never> | null> {
+  const { askedAt, heardAt } = effect;
+  if (entry.state === 'done' || askedAt === null) return null;
+  if ((await source.powerState(record.machine, context.signal)) === 'off') return null;
+  const graceEndsAt = heardAt === null ? 0 : heardAt + record.plan.shutdown.graceSeconds * 1000;
+  const leftMs = Math.max(graceEndsAt, askedAt + ECHO_MS) - (await context.clock.now());
+  if (leftMs <= 0) return null;
+  const afterMs = Math.ceil(Math.min(LOOK_AGAIN_MS, leftMs));
+  return { kind: 'wait', afterMs, note: 'its guest was asked to shut down and may yet do so' };
+}
+
+async function turnOn({ source, control, machine, context }: Controlled): Promise<StepOutcome<never> | null> {
+  const { checkpoints, clock, signal } = context;
+  try {
+    await control.powerOn(machine, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof LandfallError) || error.code !== 'conflict') throw error;
+    const now = await clock.now();
+    const since = (await checkpoints.get(HELD_KEY)) ?? now;
+    await checkpoints.set(HELD_KEY, since);
+    if (typeof since === 'number' && now - since < MAX_HELD_MS)
+      return {
+        kind: 'wait',
+        afterMs: LOOK_AGAIN_MS,
+        note: `something still holds its disks: ${error.message}`,
+      };
+    await checkpoints.delete(HELD_KEY);
+    throw error;
+  }
+  await checkpoints.delete(HELD_KEY);
+  if ((await source.powerState(machine, signal)) !== 'on') throw notRestored(machine, 'its power');
+  return null;
+}
