@@ -55,12 +55,12 @@ export function mortalContext<T extends StepContext>(context: T, fate: Fate): T 
 /** Delivers a step again and again until it is done, as the queue would; `between` lets time pass. */
 export async function untilDone(
   attempt: () => Promise<StepOutcome<StepOutput>>,
-  between: (afterMs: number) => void = () => {},
+  between: (afterMs: number) => unknown = () => {},
 ): Promise<StepOutput> {
   for (let delivery = 0; delivery < 200; delivery += 1) {
     const outcome = await attempt();
     if (outcome.kind === 'done') return outcome.value;
-    between(outcome.afterMs);
+    await between(outcome.afterMs);
   }
   throw new Error('the step never ends');
 }
