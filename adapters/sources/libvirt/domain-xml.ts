@@ -103,7 +103,7 @@ function readOs(metadata: XmlElement | null): string | null {
  */
 function readTags(root: XmlElement): string[] {
   const prose = ['title', 'description'].map((name) => root.child(name)?.text ?? '').join(' ');
-  const marked = [...prose.matchAll(/(?<=^|\s)#([\p{L}\p{N}][\p{L}\p{N}_.:=/-]*)/gu)].map(([, tag = '']) =>
+  const marked = [...prose.matchAll(/(?<=^|\s)#(\p{L}[\p{L}\p{N}_.:=/-]*)/gu)].map(([, tag = '']) =>
     tag.replace(/[.:]+$/, ''),
   );
   const listed = (root.child('metadata')?.child('tags')?.text ?? '').split(/[\s,]+/).filter(Boolean);
