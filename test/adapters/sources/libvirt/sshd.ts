@@ -38,7 +38,8 @@ exec /usr/bin/ssh -F ${at('ssh_config')} $shared "$@"`,
   );
   // libvirt calls it as nc, with `-U SOCKET` at the end.
   const bridge = `const s = require('node:net').connect(process.argv.at(-1)); process.stdin.pipe(s); s.pipe(process.stdout); s.on('close', () => process.exit());`;
-  await writeScript(at('nc'), `exec ${process.execPath} -e "${bridge}" -- "$@"`);
+  // Before that, it asks on each connection whether nc knows `-q`.
+  await writeScript(at('nc'), `[ "$1" = -q ] && exit 1\nexec ${process.execPath} -e "${bridge}" -- "$@"`);
   // As root, sshd wants the folder for its unprivileged half; the init script of its package makes it.
   if (process.getuid?.() === 0) await mkdir('/run/sshd', { recursive: true });
   const server = await startTool({ command: '/usr/sbin/sshd', args: ['-D', '-e', '-f', at('sshd_config')] });
