@@ -2,7 +2,7 @@
  * Admit puts a proven landing into service: from quarantine into the wave's network, once more looking that its source is
  * still off, and then waits until what the wave wants to see of it answers.
  */
-import { LandfallError } from '../domain/errors.ts';
+import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import type { JsonValue } from '../domain/json.ts';
 import type { Landing } from '../domain/landing.ts';
 import type { StepOutput } from '../domain/machine-record.ts';
@@ -21,21 +21,38 @@ const MIN_WAIT_MS = 1_000;
 const MAX_WAIT_MS = 10_000;
 
 export async function admitLanding(input: StepInput): Promise<StepOutcome<StepOutput>> {
-  const { record, context } = input;
+  const { context } = input;
   const outcome = await admit(input);
   if (outcome.kind === 'wait') return outcome;
-  const { landing } = outcome.value;
-  const verdicts = record.plan.proof.checks.length === 0 ? [] : await tryChecks(input, landing);
-  const failed = verdicts.filter(({ failure }) => failure !== null);
-  if (failed.length > 0) return await waitForServices(input, { admission: outcome.value, failed });
-  for (const { check } of verdicts) context.log('info', `${record.machine.name} serves: ${check}.`);
-  await runHooks({ ...input, record: { ...record, landing } }, 'after-landing');
-  return { kind: 'done', value: { stage: 'admit', landing } };
+  return await asAdmitted(context, () => serve(input, outcome.value));
 }
 
 /** Another landing of the machine is admitted anew. */
 export async function forgetAdmission({ checkpoints }: StepContext): Promise<void> {
   await checkpoints.delete(ADMISSION_KEY);
+}
+
+async function serve(input: StepInput, admission: Admission): Promise<StepOutcome<StepOutput>> {
+  const { record, context } = input;
+  const { landing } = admission;
+  const verdicts = record.plan.proof.checks.length === 0 ? [] : await tryChecks(input, landing);
+  const failed = verdicts.filter(({ failure }) => failure !== null);
+  if (failed.length > 0) return await waitForServices(input, { admission, failed });
+  for (const { check } of verdicts) context.log('info', `${record.machine.name} serves: ${check}.`);
+  await runHooks({ ...input, record: { ...record, landing } }, 'after-landing');
+  return { kind: 'done', value: { stage: 'admit', landing } };
+}
+
+/** Whatever fails from here on, the landing was in service: that decides who may roll it back. */
+async function asAdmitted<T>({ signal }: StepContext, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    signal.throwIfAborted();
+    const { code, message, retryable, context } = asLandfallError(error);
+    const facts = { ...context, isAdmitted: true };
+    throw new LandfallError({ code, message, retryable, cause: error, context: facts });
+  }
 }
 
 async function admit(input: StepInput): Promise<StepOutcome<Admission>> {

@@ -6,7 +6,7 @@
  * asked keeps nobody from turning the source on. What is left behind there is seen to afterwards.
  */
 import { LandfallError } from '../domain/errors.ts';
-import type { MachineRecord, StepOutput } from '../domain/machine-record.ts';
+import { mayServe, type StepOutput } from '../domain/machine-record.ts';
 import type { LedgerEntry, StepOutcome } from '../domain/ports.ts';
 import { runHooks } from './hooks.ts';
 import { beginAnew, removeMade } from './remove-made.ts';
@@ -36,9 +36,11 @@ export async function rollBack(input: StepInput): Promise<StepOutcome<StepOutput
   const { context } = input;
   await using held = await input.holdOtherSteps(context.signal);
   void held;
+  await requireSource(input);
   await runHooks(input, 'before-rollback');
   const removed = await removeMade(input);
   const failure = removed.find((entry) => entry.failure !== null)?.failure ?? null;
+  // Two of one machine in service would be worse than none.
   if (failure !== null && mayServe(input.record)) throw failure;
   const waiting = await restoreSource(input);
   if (waiting !== null) return waiting;
@@ -48,9 +50,16 @@ export async function rollBack(input: StepInput): Promise<StepOutcome<StepOutput
   return { kind: 'done', value: { stage: 'rollback' } };
 }
 
-/** Has admitting ever begun? Two of one machine in service would be worse than none. */
-function mayServe({ steps: { admit } }: MachineRecord): boolean {
-  return admit !== undefined && (admit.startedAt !== null || admit.try > 1);
+/** Of a machine that its source no longer has, the landing may be all that is left: nothing of it is removed. */
+async function requireSource({ source, record, context }: StepInput): Promise<void> {
+  try {
+    await source.powerState(record.machine, context.signal);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    // It is there, in whatever state.
+    if (error instanceof LandfallError && error.code === 'source-not-off') return;
+    throw error;
+  }
 }
 
 /** null once it is as it was. The entries say whether there is anything to do: nothing was turned off where nobody can. */

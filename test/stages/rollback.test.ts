@@ -145,6 +145,7 @@ describe('rollback', () => {
     const { source, removed, run, finish } = await createWorld();
     source.isAway = true;
     await expect(run()).rejects.toMatchObject({ code: 'source-unavailable', retryable: true });
+    expect(removed).toEqual([]);
     source.isAway = false;
     await finish();
     expect(source.power).toBe('on');
@@ -173,6 +174,14 @@ describe('rollback', () => {
     target.discard = discard;
     await finish();
     expect(source.power).toBe('on');
+  });
+
+  it('removes nothing of a machine that is gone from its source: the landing may be all that is left', async () => {
+    const { source, removed, run } = await createWorld();
+    const gone = new LandfallError({ code: 'source-changed', message: 'it was undefined there' });
+    source.powerState = () => Promise.reject(gone);
+    await expect(run()).rejects.toBe(gone);
+    expect(removed).toEqual([]);
   });
 
   it('begins only when no other step can hold anything of the source', async () => {
