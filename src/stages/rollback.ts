@@ -7,7 +7,7 @@
  */
 import { LandfallError } from '../domain/errors.ts';
 import { mayServe, type StepOutput } from '../domain/machine-record.ts';
-import type { LedgerEntry, StepOutcome } from '../domain/ports.ts';
+import type { LedgerEntry, StepContext, StepOutcome } from '../domain/ports.ts';
 import { runHooks } from './hooks.ts';
 import { beginAnew, removeMade } from './remove-made.ts';
 import {
@@ -24,8 +24,8 @@ import {
 } from './source-effects.ts';
 import type { StepInput } from './step-input.ts';
 
-/** Since when its disks have been held by something. */
-const HELD_KEY = 'rollback/held';
+/** What may stand in the way for a while: an attempt at another step, a reader of its disks. */
+type Obstacle = 'steps' | 'disks';
 /** A reader on another host is noticed to be gone after 45 s. */
 const MAX_HELD_MS = 120_000;
 const LOOK_AGAIN_MS = 5_000;
@@ -34,7 +34,9 @@ const ECHO_MS = 60_000;
 
 export async function rollBack(input: StepInput): Promise<StepOutcome<StepOutput>> {
   const { context } = input;
-  await using held = await input.holdOtherSteps(context.signal);
+  const holding = await orWait(context, 'steps', () => input.holdOtherSteps(context.signal));
+  if (holding.kind === 'wait') return holding;
+  await using held = holding.value;
   void held;
   await requireSource(input);
   await runHooks(input, 'before-rollback');
@@ -47,6 +49,7 @@ export async function rollBack(input: StepInput): Promise<StepOutcome<StepOutput
   if (failure !== null) throw failure;
   await runHooks(input, 'after-rollback');
   await beginAnew(context);
+  await context.checkpoints.delete(heldKey('steps'), heldKey('disks'));
   return { kind: 'done', value: { stage: 'rollback' } };
 }
 
@@ -102,26 +105,39 @@ async function echoOf(
   return { kind: 'wait', afterMs, note: 'its guest was asked to shut down and may yet do so' };
 }
 
+/** null once the source itself says that it runs. */
 async function turnOn({ source, control, machine, context }: Controlled): Promise<StepOutcome<never> | null> {
-  const { checkpoints, clock, signal } = context;
+  const { signal } = context;
+  const outcome = await orWait(context, 'disks', () => control.powerOn(machine, signal));
+  if (outcome.kind === 'wait') return outcome;
+  if ((await source.powerState(machine, signal)) !== 'on') throw notRestored(machine, 'its power');
+  return null;
+}
+
+/** Whatever stands in the way by a `conflict` is given two minutes to go, by another look each few seconds. */
+async function orWait<T>(
+  { checkpoints, clock, signal }: StepContext,
+  obstacle: Obstacle,
+  act: () => Promise<T>,
+): Promise<StepOutcome<T>> {
+  const key = heldKey(obstacle);
   try {
-    await control.powerOn(machine, signal);
+    return { kind: 'done', value: await act() };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof LandfallError) || error.code !== 'conflict') throw error;
     const now = await clock.now();
-    const since = (await checkpoints.get(HELD_KEY)) ?? now;
-    await checkpoints.set(HELD_KEY, since);
-    if (typeof since === 'number' && now - since < MAX_HELD_MS)
-      return {
-        kind: 'wait',
-        afterMs: LOOK_AGAIN_MS,
-        note: `something still holds its disks: ${error.message}`,
-      };
-    await checkpoints.delete(HELD_KEY);
+    const since = (await checkpoints.get(key)) ?? now;
+    if (typeof since === 'number' && now - since < MAX_HELD_MS) {
+      await checkpoints.set(key, since);
+      return { kind: 'wait', afterMs: LOOK_AGAIN_MS, note: error.message };
+    }
+    await checkpoints.delete(key);
     throw error;
   }
-  await checkpoints.delete(HELD_KEY);
-  if ((await source.powerState(machine, signal)) !== 'on') throw notRestored(machine, 'its power');
-  return null;
+}
+
+/** Since when it has been in the way. */
+function heldKey(obstacle: Obstacle): string {
+  return `rollback/held/${obstacle}`;
 }

@@ -188,8 +188,12 @@ describe('rollback', () => {
     const { source, removed } = await createWorld();
     const busy = new LandfallError({ code: 'conflict', message: 'a worker is busy', retryable: true });
     const record = createRecord({ isControlled: true });
-    const input = createAttempt({ record, job, source });
-    await expect(runStep({ ...input, holdOtherSteps: () => Promise.reject(busy) })).rejects.toBe(busy);
+    const clock = createManualClock();
+    const input = createAttempt({ record, job, source, clock });
+    const blocked = () => runStep({ ...input, holdOtherSteps: () => Promise.reject(busy) });
+    expect(await blocked()).toMatchObject({ kind: 'wait', note: 'a worker is busy' });
+    clock.advance(120_000);
+    await expect(blocked()).rejects.toBe(busy);
     expect(removed).toEqual([]);
     expect(source.changes).toEqual([]);
   });
