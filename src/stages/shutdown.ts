@@ -13,6 +13,7 @@ import {
   keepOffWithHost,
   leaveNote,
   POWER,
+  type PowerEffect,
   powerEffect,
   settleAs,
 } from './source-effects.ts';
@@ -22,6 +23,7 @@ import type { StepInput } from './step-input.ts';
 export const SHUTDOWN_KEY = 'shutdown';
 /** A guest that was still starting may not have heard. */
 const ASK_AGAIN_MS = 30_000;
+const FORGOTTEN_MS = 4 * ASK_AGAIN_MS;
 /** Looks come every second at first, then ever more seldom: a tenth of the time it took so far. */
 const MIN_WAIT_MS = 1_000;
 const MAX_WAIT_MS = 5_000;
@@ -89,8 +91,8 @@ async function turnOff(input: StepInput, there: Controlled): Promise<StepOutcome
   }
   const now = await clock.now();
   // What an earlier move of this run turned off, and a person turned on again, is asked anew.
-  const isNew = effect === null || effect.before === 'off' || entry.state === 'done';
-  const heardAt = isNew ? null : effect.heardAt;
+  const heardAt =
+    entry.state === 'done' || effect === null || isForgotten(effect, now) ? null : effect.heardAt;
   const { graceSeconds, force } = input.record.plan.shutdown;
   const leftMs = (heardAt ?? now) + graceSeconds * 1000 - now;
   if (heardAt === null) return await ask(there, { entry, heardAt, leftMs });
@@ -100,6 +102,11 @@ async function turnOff(input: StepInput, there: Controlled): Promise<StepOutcome
   }
   if (now - (effect?.askedAt ?? 0) >= ASK_AGAIN_MS) return await ask(there, { entry, heardAt, leftMs });
   return wait({ elapsedMs: now - heardAt, atMostMs: leftMs });
+}
+
+/** Nobody has looked for a while (the machine was held, its source was away): no guest is cut off for that. */
+function isForgotten({ before, askedAt }: PowerEffect, now: number): boolean {
+  return before === 'off' || now - (askedAt ?? 0) > FORGOTTEN_MS;
 }
 
 /** The intent is written first: whoever rolls this back must know that the guest may still be about to end. */

@@ -145,6 +145,19 @@ describe('shutdown', () => {
     expect(source.changes).toEqual(['autostart off', 'note', 'asked']);
   });
 
+  it('asks anew instead of cutting off after hours in which nobody looked, as when the machine was held', async () => {
+    const { source, run, finish, clock } = createWorld({ graceSeconds: 60, force: true });
+    source.guest = 'deaf';
+    await run();
+    clock.advance(3_600_000);
+    expect(await run()).toMatchObject({ kind: 'wait' });
+    expect(source.changes.slice(2)).toEqual(['asked', 'asked']);
+    clock.advance(59_000);
+    expect(await run()).toMatchObject({ kind: 'wait', afterMs: 1_000 });
+    await finish();
+    expect(source.changes.at(-1)).toBe('cut off');
+  });
+
   it('touches nothing that could not land', async () => {
     const { source, target, run, state } = createWorld();
     source.findings = [failed('web01', 'is transient', 'Make it persistent.')];
