@@ -2,7 +2,7 @@
  * A disk on its way into a managed disk, by direct upload: no storage account, no image file. Azure takes a fixed VHD; the
  * disk's blocks are its pages, and its footer, 512 bytes after them, is written last.
  *
- *   intended ──► content noted ──► disk made ──► pages ──► verified, digest noted ──► footer, access revoked ──► done
+ *   intended ──► content noted ──► disk made ──► pages ──► verified, digest noted ──► footer, noted ──► access revoked ──► done
  *      │  an answer was lost: the disk is found by its name and tag, whatever state it is in
  *      │  ActiveUpload of an earlier try: taken over; what Azure holds of it is not sent again
  *      ├── begun from another content: deleted, discarded, begun anew
@@ -35,7 +35,7 @@ import { openChecksums } from './page-checksum.ts';
 import { asPageError } from './page-refusal.ts';
 import { createPageWriter, MAX_BLOCKS_AT_ONCE, type PageWriter } from './page-writer.ts';
 import { type DiskAccess, grantWrite, openAccess, revokeAccess } from './sas.ts';
-import { takeSnapshot } from './snapshot.ts';
+import { forgetSnapshot, takeSnapshot } from './snapshot.ts';
 
 export const DISK_KIND = 'azure-disk';
 
@@ -57,9 +57,10 @@ export async function openPageSink(
 ): Promise<BlockSink> {
   const entry = await context.ledger.intend(`disk:${request.disk}`);
   const upload: DiskUpload = { azure, request, context, entry };
-  const { contentId, diskId, linearSha256 } = entry.ref ?? {};
+  const { contentId, diskId, linearSha256, footerWritten } = entry.ref ?? {};
   const anew = async (state: 'discarded' | 'failed', message: string): Promise<BlockSink> => {
     context.log('warn', message, { disk: request.disk });
+    await forgetSnapshot(upload);
     await removeDisk(azure, diskName(entry), { run: context.run, signal: context.signal });
     await context.ledger.settle(entry, state);
     return openPageSink(azure, request, context, options);
@@ -76,7 +77,8 @@ export async function openPageSink(
     case 'open':
       return takeUp(upload, found as Disk, options);
     case 'ended':
-      if (typeof linearSha256 === 'string') return finishedSink(upload, found as Disk);
+      if (typeof linearSha256 === 'string' && (footerWritten === true || entry.state === 'done'))
+        return finishedSink(upload, found as Disk);
       return anew(
         'failed',
         `Somebody revoked the access by which disk ${request.disk} was uploaded, which ended the upload half-way: it starts again.`,
@@ -84,6 +86,8 @@ export async function openPageSink(
     case 'gone':
       if (diskId === undefined) return takeUp(upload, await createDisk(upload), options);
       return anew('failed', `The disk of the upload of disk ${request.disk} was deleted: it starts again.`);
+    case 'unknown':
+      throw notKnown(upload);
     default:
       return state satisfies never;
   }
@@ -161,6 +165,8 @@ async function endUpload(transfer: Transfer, { blockCount, linearSha256 }: Writt
   const noted = { linearSha256: Buffer.from(linearSha256).toString('hex'), blockCount };
   upload.entry = await context.ledger.settle(upload.entry, 'intended', noted);
   await writeFooter(transfer);
+  // Whoever finds the disk ended may take it for whole from here on, and not before.
+  upload.entry = await context.ledger.settle(upload.entry, 'intended', { footerWritten: true });
   const name = diskName(upload.entry);
   await revokeAccess(azure, {
     name,
@@ -168,7 +174,7 @@ async function endUpload(transfer: Transfer, { blockCount, linearSha256 }: Writt
     signal: context.signal,
   });
   const ended = await findDisk(azure, name, context.signal);
-  if (ended === null || stateOf(ended) === 'open') throw notEnded(upload, ended);
+  if (ended === null || stateOf(ended) !== 'ended') throw notEnded(upload, ended);
   const artifact = await artifactOf(upload, { ...disk, ...ended });
   upload.entry = await context.ledger.settle(upload.entry, 'done');
   return artifact;
@@ -212,9 +218,10 @@ function checkHeld(
   });
 }
 
-async function artifactOf(upload: DiskUpload, { id: diskId = '' }: Disk): Promise<Artifact> {
+async function artifactOf(upload: DiskUpload, disk: Disk): Promise<Artifact> {
   const { azure, request, entry } = upload;
   const { linearSha256, blockCount } = entry.ref ?? {};
+  const { id: diskId = '' } = disk;
   return {
     disk: request.disk,
     kind: DISK_KIND,
@@ -223,7 +230,7 @@ async function artifactOf(upload: DiskUpload, { id: diskId = '' }: Disk): Promis
     ref: {
       diskId,
       name: diskName(entry),
-      ...(azure.options.keepSnapshots ? { snapshot: await takeSnapshot(upload, diskId) } : {}),
+      ...(azure.options.keepSnapshots ? { snapshot: await takeSnapshot(upload, disk) } : {}),
     },
     // Azure has no digest of what it holds: it checked each request's, and lists the places.
     digests:
@@ -244,6 +251,14 @@ function pageCall({ azure, request, context, entry }: DiskUpload, offsetBytes: n
     action: 'Put Page',
     resource: `disk ${diskName(entry)} in ${resourceGroup}`,
   };
+}
+
+function notKnown({ request, context, entry }: DiskUpload): LandfallError {
+  return new LandfallError({
+    code: 'target-unavailable',
+    retryable: true,
+    message: `Azure tells no state of the disk ${diskName(entry)} of ${context.machine} disk ${request.disk} yet: it is still being made. It is tried again.`,
+  });
 }
 
 function notEnded({ request, context, entry }: DiskUpload, disk: Disk | null): LandfallError {

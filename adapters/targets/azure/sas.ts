@@ -9,6 +9,7 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Azure } from './clients.ts';
 import { diskCall } from './disk.ts';
 import { ask, askIfFound, statusOf } from './errors.ts';
+import { awaitOperation } from './operation.ts';
 import { openPages } from './page-client.ts';
 
 export type DiskAccess = {
@@ -23,6 +24,8 @@ export type DiskAccess = {
 const ACCESS_SECONDS = 4 * 60 * 60;
 /** At half its time: a renewal that fails for long still finds it valid, and clocks may differ. */
 const RENEW_AT = 0.5;
+/** Between two tries of a renewal that fails: Resource Manager may be away for long, and each upload asks. */
+const RENEW_AGAIN_MS = 30_000;
 
 /** Grants with the first use. */
 export function openAccess(grant: {
@@ -32,24 +35,38 @@ export function openAccess(grant: {
   accessSeconds?: number;
 }): DiskAccess {
   const { grantFor, accessSeconds = ACCESS_SECONDS, onThrottled } = grant;
-  let current: Promise<PageBlobClient> | null = null;
+  let current: PageBlobClient | null = null;
+  let granting: Promise<PageBlobClient> | null = null;
   let renewAtMs = 0;
+  let expiresAtMs = 0;
 
+  /** One at a time, for all who wait for it. */
   const grantNow = (): Promise<PageBlobClient> => {
-    renewAtMs = performance.now() + accessSeconds * 1000 * RENEW_AT;
-    const granted = grantFor(accessSeconds).then((address) => openPages(address, { onThrottled }));
-    current = granted;
-    granted.catch(() => {
-      if (current === granted) current = null;
+    granting ??= grantOnce().finally(() => {
+      granting = null;
     });
-    return granted;
+    return granting;
   };
-  const currentPages = async (): Promise<PageBlobClient> =>
-    current === null || performance.now() >= renewAtMs ? grantNow() : current;
-  const renew = async (refused: PageBlobClient): Promise<PageBlobClient> => {
-    const now = await (current ?? grantNow());
-    return now === refused ? grantNow() : now;
+  const grantOnce = async (): Promise<PageBlobClient> => {
+    const askedAtMs = performance.now();
+    const address = await grantFor(accessSeconds);
+    current = openPages(address, { onThrottled });
+    renewAtMs = askedAtMs + accessSeconds * 1000 * RENEW_AT;
+    expiresAtMs = askedAtMs + accessSeconds * 1000;
+    return current;
   };
+  const currentPages = async (): Promise<PageBlobClient> => {
+    const nowMs = performance.now();
+    if (current === null || nowMs >= expiresAtMs) return grantNow();
+    if (nowMs >= renewAtMs) {
+      renewAtMs = nowMs + RENEW_AGAIN_MS;
+      // Beside the old one, which is good until it expires or is refused: then a failure is told.
+      grantNow().catch(() => {});
+    }
+    return current;
+  };
+  const renew = async (refused: PageBlobClient): Promise<PageBlobClient> =>
+    current === null || current === refused ? grantNow() : current;
   return {
     async use(send) {
       const pages = await currentPages();
@@ -76,7 +93,10 @@ export async function grantWrite(
   const wanted = { access: 'Write' as const, durationInSeconds: accessSeconds };
   const options = { ...azure.polling, abortSignal: signal };
   const granted = await ask(call, () =>
-    azure.compute.disks.grantAccess(azure.options.resourceGroup, name, wanted, options),
+    awaitOperation(
+      azure.compute.disks.grantAccess(azure.options.resourceGroup, name, wanted, options),
+      signal,
+    ),
   );
   if (granted?.accessSAS !== undefined) return granted.accessSAS;
   throw new LandfallError({
@@ -94,6 +114,8 @@ export async function revokeAccess(
   const call = diskCall(azure, { doing, action: 'endGetAccess/action', name });
   const options = { ...azure.polling, abortSignal: signal };
   await askIfFound(call, () =>
-    azure.compute.disks.revokeAccess(azure.options.resourceGroup, name, options).then(() => true),
+    awaitOperation(azure.compute.disks.revokeAccess(azure.options.resourceGroup, name, options), signal).then(
+      () => true,
+    ),
   );
 }
