@@ -10,7 +10,11 @@ type Known = Pick<Target, 'capabilities' | 'uploadForm'>;
 export function createLazyTarget({ load, ...known }: Known & { load(): Promise<Target> }): Target {
   let loading: Promise<Target> | null = null;
   const loaded = (): Promise<Target> => {
-    loading ??= load();
+    // A load that failed (no file handle was free, say) is tried again by whoever asks next.
+    loading ??= load().catch((error: unknown) => {
+      loading = null;
+      throw error;
+    });
     return loading;
   };
   return {

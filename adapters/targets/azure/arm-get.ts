@@ -3,6 +3,7 @@
  * once, since whoever asks sees the answer.
  */
 import { RestError } from '@azure/arm-compute';
+import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Azure } from './clients.ts';
 import { type AzureCall, ask, askIfNamed } from './errors.ts';
 
@@ -26,9 +27,20 @@ export async function listArm(azure: Azure, get: ArmGet): Promise<unknown[]> {
       nextLink?: string;
     };
     values.push(...(page.value ?? []));
-    address = page.nextLink;
+    address = page.nextLink === undefined ? undefined : ownAddress(azure, get.call, page.nextLink);
   }
   return values;
+}
+
+/** The token goes nowhere but to where it was meant for. */
+function ownAddress({ endpoint }: Azure, { doing }: AzureCall, link: string): string {
+  const { origin } = new URL(endpoint);
+  const found = URL.parse(link, endpoint);
+  if (found?.origin === origin) return link;
+  throw new LandfallError({
+    code: 'target-refused',
+    message: `${doing} failed: the list goes on at ${found?.origin ?? 'no address'} instead of ${origin}, which gets no token. Check \`endpoint\` of the target.`,
+  });
 }
 
 async function send({ endpoint, credential, scopes }: Azure, { path, signal }: ArmGet): Promise<unknown> {

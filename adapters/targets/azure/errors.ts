@@ -37,14 +37,20 @@ const DENIED = new Set([
 const BUSY = new Set([
   'AnotherOperationInProgress',
   'AttachDiskWhileBeingDetached',
+  'CanceledAndSupersededDueToAnotherOperation',
   'ConcurrentOperationError',
+  'Conflict',
   'ConflictError',
+  'ConflictingConcurrentWriteNotAllowed',
   'DiskBeingUsed',
   'InUse',
   'NetworkSecurityGroupOperationInProgress',
+  'NicInUse',
   'NicReservedForAnotherVm',
+  'OperationPreemptedByAnotherOperation',
   'OperationPreempted',
   'PreconditionFailed',
+  'ReferencedResourceNotProvisioned',
   'ResourceNotReady',
   'RetryableError',
   'RetryableErrorDueToAnotherOperation',
@@ -59,10 +65,27 @@ const UNAVAILABLE = new Set([
   'InternalServerError',
   'NetworkingInternalOperationError',
   'OperationTimedOut',
+  'VMStartTimedOut',
   'ServerTimeout',
   'ServiceUnavailable',
   'StorageFailure',
 ]);
+/** Conflicts that last until somebody changes something; any other 409 is of another operation, and passes. */
+const LASTING_CONFLICTS = new Set([
+  'AttachDiskWhileDisallowed',
+  'BlobImmutableDueToPolicy',
+  'InvalidParameter',
+  'MissingSubscriptionRegistration',
+  'OperationNotAllowed',
+  'PropertyChangeNotAllowed',
+  'ReadOnlyDisabledSubscription',
+  'ResourceGroupBeingDeleted',
+  'SubscriptionNotRegistered',
+]);
+/** How core-lro tells an operation that Azure canceled, which its caller did not. */
+const OPERATION_CANCELED = 'Operation was canceled';
+const UPDATED_ELSEWHERE =
+  /(?:updated|used) by another operation|another (?:operation|request) (?:is )?in progress|try again later/i;
 const THROTTLED = new Set(['TooManyRequests', 'ServerBusy', 'SubscriptionRequestsThrottled', 'Throttled']);
 const UNREACHABLE = new Set([
   'ECONNREFUSED',
@@ -202,7 +225,8 @@ function classify({ action, resource }: AzureCall, { azureCode, said, status }: 
   if (THROTTLED.has(azureCode) || status === 429)
     return unavailable('Azure throttles requests; it is tried again later.');
   if (UNREACHABLE.has(azureCode)) return unavailable('Check the network and the endpoint.');
-  if (BUSY.has(azureCode)) return unavailable('Something else works on it; it is tried again later.');
+  if (BUSY.has(azureCode) || isSuperseded({ azureCode, said, status }))
+    return unavailable('Something else works on it; it is tried again later.');
   if (UNAVAILABLE.has(azureCode)) return unavailable('It is tried again later.');
   if (MISSING.test(azureCode) || status === 404) return missing(`Check that ${resource} still exists.`);
   if (status === 403) return denied(grantRemedy(action, resource, said));
@@ -226,6 +250,13 @@ function isQuota(azureCode: string, said: string): boolean {
     QUOTA.test(azureCode) ||
     (azureCode === 'OperationNotAllowed' && /quota|core limit|maximum number/i.test(said))
   );
+}
+
+/** Another operation on the same thing came first, or took the place of this one. */
+function isSuperseded({ azureCode, said, status }: Reading): boolean {
+  if (said.startsWith(OPERATION_CANCELED) || status === 412) return true;
+  if (azureCode === 'OperationNotAllowed') return UPDATED_ELSEWHERE.test(said);
+  return status === 409 && !LASTING_CONFLICTS.has(azureCode) && !MISSING.test(azureCode);
 }
 
 /** Node says some broken connections in words only. */

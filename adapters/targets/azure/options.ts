@@ -34,7 +34,7 @@ export const azureOptionsSchema = z.strictObject({
     .regex(/^[a-z0-9]+$/, 'is not the name of a location, such as westeurope')
     .describe('Location that the machines land in. Their networks must be there too.'),
   endpoint: z
-    .url()
+    .url({ protocol: /^https$/, error: 'is not an address that begins with https://' })
     .optional()
     .describe(
       'Base URL of Resource Manager. Default: that of the cloud of AZURE_AUTHORITY_HOST, else Azure.',

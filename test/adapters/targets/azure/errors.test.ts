@@ -16,6 +16,12 @@ describe('an error of Azure', () => {
     [404, 'ResourceNotFound', 'target-missing', false, /still exists/],
     [404, 'ResourceGroupNotFound', 'target-missing', false, /`resourceGroup`/],
     [409, 'AnotherOperationInProgress', 'target-unavailable', true, /later/],
+    [409, 'Conflict', 'target-unavailable', true, /later/],
+    [409, '', 'target-unavailable', true, /later/],
+    [409, 'NicInUse', 'target-unavailable', true, /later/],
+    [412, '', 'target-unavailable', true, /later/],
+    [409, 'PropertyChangeNotAllowed', 'target-refused', false, /said so/],
+    [409, 'OperationNotAllowed', 'target-refused', false, /said so/],
     [409, 'ScopeLocked', 'target-refused', false, /lock/],
     [409, 'SkuNotAvailable', 'target-refused', false, /sells/],
     [409, 'QuotaExceeded', 'target-limit', true, /quota/],
@@ -51,6 +57,19 @@ describe('an error of Azure', () => {
     expect(asAzureError(CALL, error)).toMatchObject({
       code: 'target-refused',
       message: expect.stringContaining('failed: InvalidVhd: The footer is not there.'),
+    });
+  });
+
+  test.each([
+    'The long-running operation has failed. CanceledAndSupersededDueToAnotherOperation. Superseded.',
+    'The long-running operation has failed. ReferencedResourceNotProvisioned. Not yet.',
+    'The long-running operation has failed. VMStartTimedOut. Too slow.',
+    'The long-running operation has failed. OperationNotAllowed. It is being updated by another operation.',
+    'Operation was canceled',
+  ])('that another operation caused is tried again: %s', (said) => {
+    expect(asAzureError(CALL, new Error(said))).toMatchObject({
+      code: 'target-unavailable',
+      retryable: true,
     });
   });
 

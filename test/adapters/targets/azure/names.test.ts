@@ -95,3 +95,10 @@ test('a tag of the wave does not replace one of ours, nor one that Azure takes f
     'landfall-token': TOKEN,
   });
 });
+
+test('the quarantine groups of two runs have two names, however long those are', () => {
+  const long = 'w'.repeat(100);
+  const names = [`${long}-a`, `${long}-b`, 'run.1', 'run-1'].map(quarantineName);
+  expect(new Set(names).size).toBe(4);
+  for (const name of names) expect(name.length).toBeLessThanOrEqual(80);
+});
