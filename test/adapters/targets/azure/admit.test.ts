@@ -52,6 +52,14 @@ describe('a machine in quarantine', () => {
     expect(group.securityRules).toMatchObject([
       { ...everything, direction: 'Inbound' },
       { ...everything, direction: 'Outbound' },
+      ...['AzurePlatformDNS', 'AzurePlatformIMDS', 'AzurePlatformLKM'].map(
+        (destinationAddressPrefix, index) => ({
+          ...everything,
+          priority: 101 + index,
+          direction: 'Outbound',
+          destinationAddressPrefix,
+        }),
+      ),
     ]);
   }, 60_000);
 
