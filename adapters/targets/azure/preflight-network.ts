@@ -90,7 +90,7 @@ async function checkGroups(azure: Azure, { machine, to, signal }: Landing): Prom
     const message =
       'the quarantine group does not deny everything in and out: machines that are not proven yet can be reached or reach others';
     const remedy =
-      'Give it rules that deny everything in both directions, and no other, or leave `quarantineGroup` out: then one is made.';
+      'Give it rules that deny everything in both directions, and out to AzurePlatformDNS, AzurePlatformIMDS and AzurePlatformLKM, and no other, or leave `quarantineGroup` out: then one is made.';
     findings.push(warned(`group ${quarantineGroup}`, message, remedy));
   }
   return findings;

@@ -239,11 +239,15 @@ describe('the network', () => {
       destinationAddressPrefix: '*',
       destinationPortRange: '*',
     };
-    const securityRules = ['Inbound', 'Outbound'].map((direction) => ({
+    const all = ['Inbound', 'Outbound'].map((direction) => ({ ...rule, direction, name: direction }));
+    const platform = ['DNS', 'IMDS', 'LKM'].map((service, index) => ({
       ...rule,
-      direction,
-      name: direction,
+      direction: 'Outbound',
+      name: service,
+      priority: 101 + index,
+      destinationAddressPrefix: `AzurePlatform${service}`,
     }));
+    const securityRules = [...all, ...platform];
     const { network, sandbox } = ground.fixture;
     const group = { location: sandbox.location, securityRules };
     await network.networkSecurityGroups.createOrUpdate(GROUP, 'shut', group, FAST);
