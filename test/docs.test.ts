@@ -288,15 +288,15 @@ function listKeys(schema: Schema, path: readonly string[], vendor: string | null
 const HEADINGS: Readonly<Record<string, string>> = {
   '': 'Top',
   defaults: '`machines`',
-  files: '`source: files`',
-  aws: '`target: aws`',
-  azure: '`target: azure`',
-  disks: '`from`',
+  disks: '`from`: machines of `files`',
 };
 
 /** Where docs/wave.md has a key: under the heading of what holds it. */
 function headingOf({ parent, vendor }: Key): string {
+  if (Object.hasOwn(sources, parent)) return `\`source: ${parent}\``;
+  if (Object.hasOwn(targets, parent)) return `\`target: ${parent}\``;
   if (parent === 'to' && vendor !== null) return `\`to\`: machines at \`${vendor}\``;
+  if (parent === 'from' && vendor !== null) return `\`from\`: machines of \`${vendor}\``;
   return HEADINGS[parent] ?? `\`${parent}\``;
 }
 

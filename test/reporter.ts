@@ -10,8 +10,10 @@ export type TestCount = { passed: number; failed: number };
 export default function createCountReporter(): Reporter {
   // A run that ends before its first test was collected must not look like a good one.
   let count: TestCount = { passed: 0, failed: 0 };
+  let isFiltered = false;
   return {
     onInit(vitest) {
+      isFiltered = vitest.config.testNamePattern !== undefined;
       if (vitest.config.watch) return;
       // At exit, because vitest's own reporters and its closing still print after onTestRunEnd. A write to a file,
       // pipe or terminal is synchronous there.
@@ -22,6 +24,8 @@ export default function createCountReporter(): Reporter {
     },
     onTestRunEnd(modules, errors) {
       count = countTests(modules, errors);
+      // Of a filtered run, what was skipped is what nobody asked for.
+      if (isFiltered) return;
       for (const line of modules.flatMap(listSkipped)) process.stdout.write(`${line}\n`);
     },
   };

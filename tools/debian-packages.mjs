@@ -44,6 +44,7 @@ export const DEBIAN_PACKAGES = [
   },
   { name: 'ovmf', purpose: 'run', gives: '/usr/share/OVMF', why: 'UEFI firmware for those instances' },
   { name: 'openssl', purpose: 'run', gives: 'openssl', why: "makes the certificate of the sandbox's Azure" },
+  { name: 'libvirt-clients', purpose: 'run', gives: 'virsh', why: 'speaks to KVM hosts' },
   { name: 'busybox-static', purpose: 'demo', gives: '/bin/busybox', why: "the demo guests' user space" },
   { name: 'syslinux', purpose: 'demo', gives: 'syslinux', why: 'makes a disk boot by BIOS' },
   { name: 'syslinux-common', purpose: 'demo', gives: '/usr/lib/syslinux', why: 'boot code for BIOS disks' },
@@ -61,6 +62,14 @@ export const DEBIAN_PACKAGES = [
   { name: 'nbdkit', purpose: 'test', gives: 'nbdkit', why: 'serves slow and failing disks to tests' },
   { name: 'libnbd-bin', purpose: 'test', gives: 'nbdcopy', why: 'a second NBD client to compare with' },
   { name: 'nbd-server', purpose: 'test', gives: 'nbd-server', why: 'a plain NBD server to read from' },
+  { name: 'libvirt-daemon', purpose: 'test', gives: 'libvirtd', why: 'a KVM host to read from' },
+  {
+    name: 'libvirt-daemon-driver-qemu',
+    purpose: 'test',
+    gives: '/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so',
+    why: "runs that host's guests",
+  },
+  { name: 'openssh-server', purpose: 'test', gives: 'sshd', why: 'a way to a remote KVM host' },
   { name: 'docker-compose', purpose: 'test', gives: 'docker-compose', why: 'checks docker-compose.yml' },
   {
     name: 'golang-go',

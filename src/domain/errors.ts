@@ -21,6 +21,7 @@ export type ErrorCode =
   // What happened on the way (exit status 1).
   | 'source-changed'
   | 'source-not-off'
+  | 'source-unavailable'
   | 'no-space'
   | 'target-denied'
   | 'target-missing'

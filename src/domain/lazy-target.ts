@@ -10,7 +10,7 @@ type Known = Pick<Target, 'capabilities' | 'uploadForm'>;
 export function createLazyTarget({ load, ...known }: Known & { load(): Promise<Target> }): Target {
   let loading: Promise<Target> | null = null;
   const loaded = (): Promise<Target> => {
-    // A load that failed (no file handle was free, say) is tried again by whoever asks next.
+    // What failed once, for want of memory or of a file being replaced, may be loaded later.
     loading ??= load().catch((error: unknown) => {
       loading = null;
       throw error;

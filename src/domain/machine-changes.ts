@@ -139,7 +139,12 @@ function nextTry(failed: { step: Step; job: Job; error: SavedError; now: number;
  * An outage is nobody's mistake and ends by itself: failing four hundred machines for it would cost the night. So is a
  * full staging folder: machines that land give their room back.
  */
-const OUTAGES: ReadonlySet<ErrorCode> = new Set(['target-unavailable', 'evidence-unavailable', 'no-space']);
+const OUTAGES: ReadonlySet<ErrorCode> = new Set([
+  'source-unavailable',
+  'target-unavailable',
+  'evidence-unavailable',
+  'no-space',
+]);
 
 /** After so long without an answer a person must look. */
 const MAX_OUTAGE_MS = 6 * 3_600_000;

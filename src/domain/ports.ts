@@ -149,7 +149,41 @@ export interface Source {
   fingerprint(image: Image): Promise<Fingerprint>;
   /** Gives back whatever export held or unpacked for this machine. Idempotent. */
   release(request: { from: JsonObject; machine: Machine }, context: StepContext): Promise<void>;
+  /** What can be done to machines there. Left out where nothing runs: then they are off, and nobody turns them on again. */
+  readonly control?: SourceControl;
 }
+
+/**
+ * What a cutover does to a machine at its source, and a rollback undoes. The source's own id finds the machine, whatever
+ * its wave calls it. Every method looks before it acts, so it may be called again after a crash at any point and in
+ * another process; each returns only once the source itself says that it is so. An abort ends the waiting: what was
+ * asked of the guest cannot be taken back, so look again afterwards. Throws `source-changed` where the machine is gone.
+ */
+export interface SourceControl {
+  /**
+   * Turns the machine off and waits until it is. The guest is asked first and has `graceMs`; one that is still on then is
+   * cut off where `force` is set, and left running, with `source-not-off`, where it is not.
+   */
+  shutDown(machine: Machine, options: ShutDownOptions, signal: AbortSignal): Promise<ShutDownOutcome>;
+  /** Turns the machine on and waits until it runs. Where something holds its disks, says what (`conflict`). */
+  powerOn(machine: Machine, signal: AbortSignal): Promise<void>;
+  /** Is it started together with its host? A machine that was moved must not be: ask before, put back after a rollback. */
+  isAutostarted(machine: Machine, signal: AbortSignal): Promise<boolean>;
+  setAutostart(machine: Machine, isAutostarted: boolean, signal: AbortSignal): Promise<void>;
+  /** Landfall's own note on the machine, apart from what people wrote there; null where there is none. */
+  readNote(machine: Machine, signal: AbortSignal): Promise<string | null>;
+  /** One line for people who look there, in place of the one before; null takes it away. */
+  writeNote(machine: Machine, note: string | null, signal: AbortSignal): Promise<void>;
+}
+
+export type ShutDownOptions = {
+  graceMs: number;
+  /** Only where the wave allows it: to the guest it is a power failure. */
+  force: boolean;
+};
+
+/** `already`: it was off. */
+export type ShutDownOutcome = 'already' | 'graceful' | 'forced';
 
 export type ExportRequest = {
   from: JsonObject;

@@ -2,20 +2,35 @@ import { expect, test } from 'vitest';
 import { createLazyTarget } from '../../src/domain/lazy-target.ts';
 import type { Target } from '../../src/domain/ports.ts';
 
-test('a load that failed is tried again, and one that worked is kept', async () => {
+const known = {} as Pick<Target, 'capabilities' | 'uploadForm'>;
+const question = [{ run: 'r', machines: [] }, new AbortController().signal] as unknown as Parameters<
+  Target['preflight']
+>;
+
+test('is loaded when something is asked, once', async () => {
   let loads = 0;
   const target = createLazyTarget({
-    capabilities: {} as Target['capabilities'],
-    uploadForm: (() => ({})) as unknown as Target['uploadForm'],
+    ...known,
     load: async () => {
       loads += 1;
-      if (loads === 1) throw new Error('EMFILE');
-      return { findTagged: async () => [] } as unknown as Target;
+      return { preflight: async () => [] } as unknown as Target;
     },
   });
-  const { signal } = new AbortController();
-  await expect(target.findTagged('run-1', signal)).rejects.toThrow('EMFILE');
-  expect(await target.findTagged('run-1', signal)).toEqual([]);
-  await target.findTagged('run-1', signal);
-  expect(loads).toBe(2);
+  expect(loads).toBe(0);
+  await Promise.all([target.preflight(...question), target.preflight(...question)]);
+  expect(loads).toBe(1);
+});
+
+test('is loaded again where it could not be', async () => {
+  let loads = 0;
+  const target = createLazyTarget({
+    ...known,
+    load: async () => {
+      loads += 1;
+      if (loads === 1) throw new Error('no memory');
+      return { preflight: async () => [] } as unknown as Target;
+    },
+  });
+  await expect(target.preflight(...question)).rejects.toThrow('no memory');
+  expect(await target.preflight(...question)).toEqual([]);
 });

@@ -3,7 +3,6 @@
  * once, since whoever asks sees the answer.
  */
 import { RestError } from '@azure/arm-compute';
-import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Azure } from './clients.ts';
 import { type AzureCall, ask, askIfNamed } from './errors.ts';
 
@@ -27,25 +26,18 @@ export async function listArm(azure: Azure, get: ArmGet): Promise<unknown[]> {
       nextLink?: string;
     };
     values.push(...(page.value ?? []));
-    address = page.nextLink === undefined ? undefined : ownAddress(azure, get.call, page.nextLink);
+    address = page.nextLink;
   }
   return values;
 }
 
-/** The token goes nowhere but to where it was meant for. */
-function ownAddress({ endpoint }: Azure, { doing }: AzureCall, link: string): string {
-  const { origin } = new URL(endpoint);
-  const found = URL.parse(link, endpoint);
-  if (found?.origin === origin) return link;
-  throw new LandfallError({
-    code: 'target-refused',
-    message: `${doing} failed: the list goes on at ${found?.origin ?? 'no address'} instead of ${origin}, which gets no token. Check \`endpoint\` of the target.`,
-  });
-}
-
 async function send({ endpoint, credential, scopes }: Azure, { path, signal }: ArmGet): Promise<unknown> {
+  const url = new URL(path, endpoint);
+  // A link to the next page may name any host: the token is for this one.
+  if (url.origin !== new URL(endpoint).origin)
+    throw new RestError(`Azure named another host to go on at: ${url.origin}`, { code: 'InvalidNextLink' });
   const token = await credential.getToken(scopes, { abortSignal: signal });
-  const answer = await fetch(new URL(path, endpoint), {
+  const answer = await fetch(url, {
     headers: { authorization: `Bearer ${token?.token}`, accept: 'application/json' },
     signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
   }).catch((error: Error) => {

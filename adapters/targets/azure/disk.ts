@@ -102,7 +102,7 @@ function describeDisk({ azure: { options }, request, entry }: DiskUpload): Disk 
   const { machine } = request;
   const to = machineOptions(request.to);
   const { diskEncryptionSet } = options;
-  const diskType = to.diskType ?? options.diskType;
+  const sku = to.diskType ?? options.diskType;
   const isBootDisk = machine.disks.some(({ id, boots }) => boots && id === request.disk);
   const bootTraits: Partial<Disk> = {
     osType: isWindows(machine) ? 'Windows' : 'Linux',
@@ -112,12 +112,12 @@ function describeDisk({ azure: { options }, request, entry }: DiskUpload): Disk 
   };
   return {
     location: options.location,
-    sku: { name: diskType },
+    sku: { name: sku },
     tags: tagsFor({ entry, extra: to.tags }),
     creationData: { createOption: 'Upload', uploadSizeBytes: uploadBytesFor(request) },
     ...(isBootDisk ? bootTraits : {}),
-    // A disk that is in all zones can be named none, and goes with a machine in any.
-    ...(to.zone === undefined || diskType.endsWith('_ZRS') ? {} : { zones: [to.zone] }),
+    // Zone-redundant disks are in all zones, and Azure refuses to be told one.
+    ...(to.zone === undefined || sku.endsWith('_ZRS') ? {} : { zones: [to.zone] }),
     ...(diskEncryptionSet === undefined
       ? {}
       : {

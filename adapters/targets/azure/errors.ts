@@ -85,7 +85,7 @@ const LASTING_CONFLICTS = new Set([
 /** How core-lro tells an operation that Azure canceled, which its caller did not. */
 const OPERATION_CANCELED = 'Operation was canceled';
 const UPDATED_ELSEWHERE =
-  /(?:updated|used) by another operation|another (?:operation|request) (?:is )?in progress|try again later/i;
+  /being (?:updated|created|deleted|used)|another (?:operation|request)|try again later/i;
 const THROTTLED = new Set(['TooManyRequests', 'ServerBusy', 'SubscriptionRequestsThrottled', 'Throttled']);
 const UNREACHABLE = new Set([
   'ECONNREFUSED',

@@ -2,7 +2,7 @@
  * Names and tags of what is made at Azure. All are functions of the ledger's token, so that what an attempt made just
  * before it was killed is found again and never made twice.
  */
-import { hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { LedgerEntry } from '../../../src/domain/ports.ts';
 
 /**
@@ -37,10 +37,13 @@ export function resourceName(
   return `${nameSafe(machine).slice(0, maxCharacters - tail.length)}${tail}`;
 }
 
-/** One for each run: shared by the machines of the run. Its end tells runs apart whose names are long, or safe alike. */
+/** One for each run: shared by the machines of the run. A tail tells runs apart whose names are cut, or safe alike. */
 export function quarantineName(run: string): string {
-  const tail = `-${hash('sha256', run).slice(0, 8)}`;
-  return `landfall-quarantine-${nameSafe(run)}`.slice(0, MAX_NAME_CHARACTERS - tail.length) + tail;
+  const safe = nameSafe(run);
+  const name = `landfall-quarantine-${safe}`;
+  if (safe === run && name.length <= MAX_NAME_CHARACTERS) return name;
+  const tail = `-${createHash('sha256').update(run).digest('hex').slice(0, 8)}`;
+  return `${name.slice(0, MAX_NAME_CHARACTERS - tail.length)}${tail}`;
 }
 
 /**

@@ -38,8 +38,8 @@ export async function openInterface(azure: Azure, start: InterfaceStart): Promis
   }
   if (found !== null && tagValue(found.tags, TOKEN_TAG) !== entry.token) throw foreign(azure, name);
   const isMade = found !== null && found.provisioningState !== 'Failed';
-  const made = isMade ? found : await createInterface(azure, { start, entry });
-  const nic = await bringBack(azure, made, start);
+  if (isMade && !isSameId(found.networkSecurityGroup?.id, start.quarantineGroup)) throw moved(azure, found);
+  const nic = isMade ? found : await createInterface(azure, { start, entry });
   if (entry.state !== 'done') await context.ledger.settle(entry, 'done', { networkInterface: name });
   return nic;
 }
@@ -50,21 +50,6 @@ export function isHeld(
   group: string,
 ): boolean {
   return isSameId(networkSecurityGroup?.id, group) && provisioningState === 'Succeeded';
-}
-
-/** Somebody gave it another group before its machine was proven. */
-async function bringBack(
-  azure: Azure,
-  nic: NetworkInterface,
-  { quarantineGroup, context }: InterfaceStart,
-): Promise<NetworkInterface> {
-  if (isSameId(nic.networkSecurityGroup?.id, quarantineGroup)) return nic;
-  context.log(
-    'warn',
-    `The network interface of ${context.machine} had left the quarantine group: it is put back into it.`,
-  );
-  const doing = `Putting ${context.machine} back into quarantine`;
-  return moveInterface(azure, nic, { group: quarantineGroup, doing, context });
 }
 
 /** What is asked for is what is there but for its group: addresses that somebody added stay, also in this moment. */
@@ -175,6 +160,15 @@ function asLag({ options }: Azure, error: unknown, quarantineGroup: string): unk
     message: `${error.message} The quarantine group was removed in that moment: it is made again.`,
     cause: error,
     context: error.context,
+  });
+}
+
+/** An unproven machine must not start where it can be reached. */
+function moved({ options }: Azure, { name, networkSecurityGroup }: NetworkInterface): LandfallError {
+  const group = networkSecurityGroup?.id?.split('/').at(-1) ?? 'no group';
+  return new LandfallError({
+    code: 'target-refused',
+    message: `The network interface ${name} in ${options.resourceGroup} is in ${group} instead of the quarantine: somebody, or a policy, moved it. Move it back, or run \`landfall discard\` for the machine, then retry.`,
   });
 }
 

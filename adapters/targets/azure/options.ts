@@ -34,7 +34,7 @@ export const azureOptionsSchema = z.strictObject({
     .regex(/^[a-z0-9]+$/, 'is not the name of a location, such as westeurope')
     .describe('Location that the machines land in. Their networks must be there too.'),
   endpoint: z
-    .url({ protocol: /^https$/, error: 'is not an address that begins with https://' })
+    .url({ protocol: /^https$/, error: 'is not an https URL: it is sent the token of this identity' })
     .optional()
     .describe(
       'Base URL of Resource Manager. Default: that of the cloud of AZURE_AUTHORITY_HOST, else Azure.',
@@ -84,7 +84,10 @@ export const azureMachineOptionsSchema = z.strictObject({
       'Size. Default: the least that has the cpus and the memory of the machine, and takes its disks.',
     ),
   diskType: z.enum(DISK_TYPES).optional().describe("Another type of disks than the target's."),
-  zone: z.enum(['1', '2', '3']).optional().describe('Availability zone. Default: none.'),
+  zone: z
+    .enum(['1', '2', '3'], { error: 'must be "1", "2" or "3", in quotes' })
+    .optional()
+    .describe('Availability zone. Default: none.'),
   secureBoot: z
     .boolean()
     .optional()
@@ -98,6 +101,12 @@ export const azureMachineOptionsSchema = z.strictObject({
         .max(512)
         .regex(/^[^<>%&\\?/]+$/, 'holds one of < > % & \\ ? /'),
       z.string().max(256),
+      {
+        error: ({ code }) =>
+          code === 'invalid_key'
+            ? 'is no name of a tag: 1 to 512 characters, none of < > % & \\ ? /'
+            : undefined,
+      },
     )
     .optional()
     .describe('Tags for everything that is made for the machine, beside those of Landfall.'),

@@ -26,6 +26,18 @@ const AUTHORIZATION_API = 'api-version=2022-04-01';
 const SHELL_IDENTITY =
   'Give this shell an identity of Azure (`az login`, or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or a managed identity) and see that the clock is right. Workers that run already keep their own: `landfall down`, then start them again.';
 
+const UNTRUSTED = 'its certificate is of an authority that this host does not trust';
+const TRUST =
+  'Set NODE_EXTRA_CA_CERTS to the file of that authority (PEM), in this shell and for the workers, before they start.';
+/** https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const UNTRUSTED_CODES: readonly unknown[] = [
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+];
+
 export async function checkResourceGroup(azure: Azure, signal: AbortSignal): Promise<Finding[]> {
   const { resourceGroup, subscription } = azure.options;
   const subject = `resource group ${resourceGroup}`;
@@ -39,7 +51,16 @@ export async function checkResourceGroup(azure: Azure, signal: AbortSignal): Pro
       const remedy = `Create it (\`az group create --name ${resourceGroup} --location ${azure.options.location}\`), or correct \`resourceGroup\`.`;
       return [failed(subject, `there is none in subscription ${subscription}`, remedy)];
     } catch (error) {
+      if (isUntrusted(error)) return [failed('endpoint of Azure', UNTRUSTED, TRUST)];
       if (!isWithoutIdentity(error)) throw error;
+      if (isNobody(error))
+        return [
+          failed(
+            'identity',
+            'nothing gives this shell an identity of Azure, or what gives it did not answer',
+            SHELL_IDENTITY,
+          ),
+        ];
       return [{ ...findingOf('identity', error), remedy: SHELL_IDENTITY }];
     }
   });
@@ -142,6 +163,17 @@ function isWithoutIdentity(error: unknown): error is LandfallError {
   if (!(error instanceof LandfallError) || error.code !== 'target-denied') return false;
   const { status } = error.context;
   return status === undefined || status === 401;
+}
+
+/** Each link of the SDK's chain was asked, and none has one: what it says of each is of no use to who set up none. */
+function isNobody({ context }: LandfallError): boolean {
+  return (
+    context.azureCode === 'AggregateAuthenticationError' || context.azureCode === 'CredentialUnavailableError'
+  );
+}
+
+function isUntrusted(error: unknown): boolean {
+  return error instanceof LandfallError && UNTRUSTED_CODES.includes(error.context.azureCode);
 }
 
 function scopeOf(subscription: string, resourceGroup: string): string {

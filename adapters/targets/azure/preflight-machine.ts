@@ -5,7 +5,7 @@ import { bootDisk, type Machine } from '../../../src/domain/machine.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
 import { findMachine } from './machine-lookup.ts';
-import { RUN_TAG, tagValue } from './names.ts';
+import { MACHINE_TAG, RUN_TAG, type Tags, tagValue } from './names.ts';
 import { type AzureMachineOptions, machineOptions } from './options.ts';
 import { checkNetwork } from './preflight-network.ts';
 import { checkDiskType, checkSize, describeSize } from './preflight-size.ts';
@@ -21,6 +21,7 @@ const MAX_V1_BOOT_DISK_BYTES = 2 * TIB;
 const MAX_BOOT_DISK_BYTES = 4095 * GIB;
 /** Azure takes 50 tags; three are ours. */
 const MAX_TAGS = 47;
+const RESERVED_TAG = /^(?:landfall-|microsoft|azure|windows)/i;
 
 export async function checkMachine(
   azure: Azure,
@@ -64,7 +65,19 @@ function checkGuest(machine: Machine, to: AzureMachineOptions): Finding[] {
     const remedy = 'Set `secureBoot: false` under `to:`, if it has boot loaders or drivers of its own keys.';
     findings.push(warned(name, message, remedy));
   }
-  const tagCount = Object.keys(to.tags ?? {}).length;
+  const tags = Object.keys(to.tags ?? {});
+  for (const tag of tags.filter((each) => RESERVED_TAG.test(each))) {
+    const message = `the tag ${tag} is not free: Azure keeps names that begin with microsoft, azure or windows, and Landfall those with landfall-`;
+    findings.push(failed(name, message, 'Give it another name.'));
+  }
+  const twins = tags.filter(
+    (tag, at) => tags.findIndex((each) => each.toLowerCase() === tag.toLowerCase()) < at,
+  );
+  for (const tag of twins) {
+    const message = `the tag ${tag} is there twice: Azure compares names of tags without case`;
+    findings.push(failed(name, message, 'Leave one out.'));
+  }
+  const tagCount = tags.length;
   if (tagCount > MAX_TAGS) {
     const message = `it has ${tagCount} tags; Azure takes ${MAX_TAGS} beside those of Landfall`;
     findings.push(failed(name, message, 'Leave some out.'));
@@ -82,15 +95,29 @@ async function checkName(
   const subject = `${machine.name}: virtual machine ${name}`;
   return look({ subject, signal }, async () => {
     const found = await findMachine(azure, name, signal);
-    if (found !== null) {
-      const run = tagValue(found.tags, RUN_TAG);
-      const origin = run === null ? '' : `, made by run ${run}`;
-      const removal = run === null ? 'Remove it' : `Remove it (\`landfall discard ${run} --landed\`)`;
-      const remedy = `${removal}, or give this machine another \`name\` under \`to:\`.`;
-      return [failed(subject, `there is one of this name already${origin}`, remedy)];
-    }
+    if (found !== null) return [nameTaken(subject, { machine, tags: found.tags })];
     if (name === wanted) return [];
     const message = `Azure does not take ${wanted} as a name: it will be called ${name}`;
     return [warned(subject, message, 'Set `name` under `to:`, if you want another one.')];
   });
+}
+
+/** It may be in service: to remove it comes last, and never takes the other machines of its run along. */
+function nameTaken(
+  subject: string,
+  { machine, tags }: { machine: Machine; tags: Readonly<Tags> | undefined },
+): Finding {
+  const run = tagValue(tags, RUN_TAG);
+  const rename = 'Give this machine another `name` under `to:`';
+  if (run === null)
+    return failed(subject, 'there is one of this name already', `${rename}, or remove that one.`);
+  const owner = tagValue(tags, MACHINE_TAG);
+  const discard = `\`landfall discard ${run} ${owner ?? 'MACHINE'} --landed\``;
+  if (owner === machine.name) {
+    const message = `this machine is there already, as run ${run} made it`;
+    const remedy = `Nothing is to be done if it landed. To land it once more, ${rename.toLowerCase()}; or, as it may be in service, only if it is not needed: ${discard}.`;
+    return failed(subject, message, remedy);
+  }
+  const message = `there is one of this name already, made by run ${run}`;
+  return failed(subject, message, `${rename}. It may be in service; only if it is not needed: ${discard}.`);
 }

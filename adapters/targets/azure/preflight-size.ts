@@ -38,14 +38,17 @@ export function checkSize(sizing: Sizing): Finding[] {
   const unfit = unfitReason(size, sizing);
   if (unfit !== null) return [failed(subject, unfit, proposalOf(sizing))];
   if (isEnough(size, machine)) return [];
-  const message = `it has ${size.cpus} cpus and ${size.memoryGiB} GiB; the machine has ${machine.cpus} and ${inGib(machine.memoryBytes)} GiB`;
+  const message = `it has ${size.cpus === 1 ? '1 cpu' : `${size.cpus} cpus`} and ${size.memoryGiB} GiB; the machine has ${machine.cpus} and ${inGib(machine.memoryBytes)} GiB`;
   return [warned(subject, message, 'Name a larger one, if the machine needs all it has.')];
 }
 
 export function checkDiskType({ options, machine, to, skus }: Sizing): Finding[] {
   const diskType = to.diskType ?? options.diskType;
   if (skus === null || skus.diskTypes.has(diskType)) return [];
-  const remedy = `Set \`diskType\` to one of ${[...skus.diskTypes].toSorted().join(', ')}.`;
+  const remedy =
+    skus.diskTypes.size === 0
+      ? 'Azure lists no types of disks there for this subscription: choose another `location`.'
+      : `Set \`diskType\` to one of ${[...skus.diskTypes].toSorted().join(', ')}.`;
   return [failed(`${machine.name}: ${diskType}`, `there are no such disks in ${options.location}`, remedy)];
 }
 

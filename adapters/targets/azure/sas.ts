@@ -24,7 +24,6 @@ export type DiskAccess = {
 const ACCESS_SECONDS = 4 * 60 * 60;
 /** At half its time: a renewal that fails for long still finds it valid, and clocks may differ. */
 const RENEW_AT = 0.5;
-/** Between two tries of a renewal that fails: Resource Manager may be away for long, and each upload asks. */
 const RENEW_AGAIN_MS = 30_000;
 
 /** Grants with the first use. */
@@ -36,37 +35,34 @@ export function openAccess(grant: {
 }): DiskAccess {
   const { grantFor, accessSeconds = ACCESS_SECONDS, onThrottled } = grant;
   let current: PageBlobClient | null = null;
-  let granting: Promise<PageBlobClient> | null = null;
+  let renewing: Promise<PageBlobClient> | null = null;
   let renewAtMs = 0;
-  let expiresAtMs = 0;
 
   /** One at a time, for all who wait for it. */
   const grantNow = (): Promise<PageBlobClient> => {
-    granting ??= grantOnce().finally(() => {
-      granting = null;
-    });
-    return granting;
+    renewing ??= grantFor(accessSeconds)
+      .then((address) => {
+        current = openPages(address, { onThrottled });
+        renewAtMs = performance.now() + accessSeconds * 1000 * RENEW_AT;
+        return current;
+      })
+      .finally(() => {
+        renewing = null;
+      });
+    return renewing;
   };
-  const grantOnce = async (): Promise<PageBlobClient> => {
-    const askedAtMs = performance.now();
-    const address = await grantFor(accessSeconds);
-    current = openPages(address, { onThrottled });
-    renewAtMs = askedAtMs + accessSeconds * 1000 * RENEW_AT;
-    expiresAtMs = askedAtMs + accessSeconds * 1000;
-    return current;
+  /** While a new one is fetched, and where that fails, the old one is good. */
+  const renewBeside = (): void => {
+    renewAtMs = performance.now() + RENEW_AGAIN_MS;
+    grantNow().catch(() => {});
   };
   const currentPages = async (): Promise<PageBlobClient> => {
-    const nowMs = performance.now();
-    if (current === null || nowMs >= expiresAtMs) return grantNow();
-    if (nowMs >= renewAtMs) {
-      renewAtMs = nowMs + RENEW_AGAIN_MS;
-      // Beside the old one, which is good until it expires or is refused: then a failure is told.
-      grantNow().catch(() => {});
-    }
+    if (current === null) return grantNow();
+    if (performance.now() >= renewAtMs) renewBeside();
     return current;
   };
   const renew = async (refused: PageBlobClient): Promise<PageBlobClient> =>
-    current === null || current === refused ? grantNow() : current;
+    current !== null && current !== refused ? current : grantNow();
   return {
     async use(send) {
       const pages = await currentPages();

@@ -64,7 +64,7 @@ export async function discardQuarantine(
   entry: LedgerEntry,
   { signal }: Removal,
 ): Promise<void> {
-  const noted = entry.ref?.groupId;
-  const name = typeof noted === 'string' ? noted : quarantineName(entry.run);
-  await closeQuarantine(azure, name, { run: entry.run, signal });
+  // An attempt that was killed right after it made the group noted no name.
+  const name = entry.ref?.groupId ?? quarantineName(entry.run);
+  if (typeof name === 'string') await closeQuarantine(azure, name, { run: entry.run, signal });
 }

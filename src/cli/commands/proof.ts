@@ -39,9 +39,18 @@ export async function showProofs(
     (proof) => proof !== null,
   );
   if (shown.json) terminal.json(proofs.map((proof) => located(evidence, proof)));
-  else if (proofs.length === 0) terminal.out(`No machine of ${shown.run.id} has a proof yet.`);
+  else if (proofs.length === 0) for (const line of describeUnproven(records, shown)) terminal.out(line);
   else for (const proof of proofs) for (const line of describeProof(evidence, proof)) terminal.out(line);
   return proofs.length;
+}
+
+/** Of one machine that was asked for, where it stands; of a run, that there is none. */
+function describeUnproven(
+  records: readonly MachineRecord[],
+  { run, machine }: { run: RunRecord; machine?: string | undefined },
+): string[] {
+  if (machine === undefined) return [`No machine of ${run.id} has a proof yet.`];
+  return records.map((record) => `${record.machine.name} of ${run.id} has no proof: it is ${record.status}.`);
 }
 
 async function readProof(evidence: Evidence, record: MachineRecord): Promise<Proof | null> {

@@ -22,7 +22,7 @@ export function addSandbox(program: Command, context: CommandContext): void {
   program
     .command('sandbox')
     .description(
-      'serve a look-alike AWS (S3, EC2, EBS direct, STS, IAM) on localhost that imports and boots for real',
+      'serve a look-alike AWS (S3, EC2, EBS direct, STS, IAM), or Azure, on localhost that imports and boots for real',
     )
     .option(
       '--azure',

@@ -51,6 +51,12 @@ describe('an error of Azure', () => {
     );
   });
 
+  test('that says what is under way on it is tried again', () => {
+    const said = 'Disk d is being updated by another operation.';
+    const error = Object.assign(new Error(said), { statusCode: 409, code: 'OperationNotAllowed' });
+    expect(asAzureError(CALL, error)).toMatchObject({ code: 'target-unavailable', retryable: true });
+  });
+
   test('of a long-running operation has its own code', () => {
     const error = new Error('The long-running operation has failed. InvalidVhd. The footer is not there.');
     expect(azureCodeOf(error)).toBe('InvalidVhd');

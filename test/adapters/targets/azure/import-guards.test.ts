@@ -2,7 +2,7 @@
 import type { NetworkInterface } from '@azure/arm-network';
 import { expect, test } from 'vitest';
 import type { Azure } from '../../../../adapters/targets/azure/clients.ts';
-import { isHeld, openInterface } from '../../../../adapters/targets/azure/network-interface.ts';
+import { isHeld, moveInterface } from '../../../../adapters/targets/azure/network-interface.ts';
 import { startMachine } from '../../../../adapters/targets/azure/virtual-machine.ts';
 import { createManualClock, createStepContext } from '../../../fakes/step-context.ts';
 import { machineWith } from '../machines.ts';
@@ -39,15 +39,13 @@ test('a machine that was accepted and never shows is a failed try, not asked for
   expect((await context.ledger.entries()).map(({ state }) => state)).toEqual(['failed']);
 });
 
-test('an interface that left quarantine is put back before a machine starts at it', async () => {
+test('an interface is moved as it was read only, and held once Azure says so', async () => {
   const context = createStepContext();
-  const { token } = await context.ledger.intend('network-interface');
   let nic: NetworkInterface = {
     name: 'nic',
     etag: 'W/"1"',
     provisioningState: 'Succeeded',
-    tags: { 'landfall-token': token },
-    networkSecurityGroup: { id: '/open' },
+    networkSecurityGroup: { id: '/quarantine' },
   };
   const sent: unknown[] = [];
   const networkInterfaces = {
@@ -59,13 +57,8 @@ test('an interface that left quarantine is put back before a machine starts at i
     },
   };
   const azure = { options, polling: {}, network: { networkInterfaces } } as unknown as Azure;
-  const opened = await openInterface(azure, {
-    subnet: '/subnet',
-    quarantineGroup: '/quarantine',
-    to: {},
-    context,
-  });
-  expect(isHeld(opened, '/Quarantine')).toBe(true);
-  expect(isHeld({ ...opened, provisioningState: 'Updating' }, '/quarantine')).toBe(false);
+  const moved = await moveInterface(azure, nic, { group: '/web', doing: 'Admitting web01', context });
+  expect(isHeld(moved, '/Web')).toBe(true);
+  expect(isHeld({ ...moved, provisioningState: 'Updating' }, '/web')).toBe(false);
   expect(sent).toMatchObject([{ requestOptions: { headers: { 'If-Match': 'W/"1"' } } }]);
 });

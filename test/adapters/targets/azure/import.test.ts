@@ -189,4 +189,22 @@ describe('what is not ours', () => {
       });
     });
   }, 60_000);
+
+  test('of the quarantine keeps the machine from starting: an interface in another group', async () => {
+    await ground.inRun('moved', {}, async (work, attempt) => {
+      const { compute, network } = ground.fixture;
+      const landing = await ground.land(work, attempt());
+      await compute.virtualMachines.delete(GROUP, 'web01', { forceDeletion: true, ...FAST });
+      const name = String(landing.ref.networkInterface);
+      const nic = await network.networkInterfaces.get(GROUP, name);
+      const { id } = await network.networkSecurityGroups.get(GROUP, 'web');
+      const open = { ...nic, networkSecurityGroup: { id: String(id) } };
+      await network.networkInterfaces.createOrUpdate(GROUP, name, open, FAST);
+      await expect(ground.land(work, attempt())).rejects.toMatchObject({
+        code: 'target-refused',
+        message: expect.stringContaining('is in web instead of the quarantine'),
+      });
+      await expect(onlyMachine()).rejects.toMatchObject({ statusCode: 404 });
+    });
+  }, 60_000);
 });

@@ -50,15 +50,20 @@ describe('a name', () => {
 
   test('that another virtual machine has is refused, and told whose it is', async () => {
     await makeMachine('taken', {});
-    await makeMachine('landed', { 'landfall-run': 'run-7' });
+    await makeMachine('landed', { 'landfall-run': 'run-7', 'landfall-machine': 'old01' });
     expect(await ground.failures({ traits: { name: 'taken' } })).toMatchObject([
       { subject: 'taken: virtual machine taken', message: 'there is one of this name already' },
     ]);
     expect(await ground.failures({ to: { name: 'LANDED' } })).toMatchObject([
       {
         message: 'there is one of this name already, made by run run-7',
-        remedy: expect.stringContaining('`name`'),
+        remedy: expect.stringMatching(
+          /^Give this machine another `name`.*`landfall discard run-7 old01 --landed`/,
+        ),
       },
+    ]);
+    expect(await ground.failures({ to: { name: 'landed' }, traits: { name: 'old01' } })).toMatchObject([
+      { message: 'this machine is there already, as run run-7 made it' },
     ]);
   });
 
@@ -175,9 +180,18 @@ describe('a size', () => {
   test('that is smaller than the machine is warned of', async () => {
     const traits = { cpus: 4, memoryBytes: 8 * GIB };
     expect(await ground.warnings({ to: { size: 'Standard_B1s' }, traits })).toMatchObject([
-      { message: 'it has 1 cpus and 1 GiB; the machine has 4 and 8 GiB' },
+      { message: 'it has 1 cpu and 1 GiB; the machine has 4 and 8 GiB' },
     ]);
   });
+});
+
+test('tags that are not free, or differ in case only, are refused', async () => {
+  const tags = { 'landfall-run': 'x', AzureCost: 'x', team: 'a', Team: 'b', azimuth: 'fine' };
+  expect(await ground.failures({ to: { tags } })).toMatchObject([
+    { message: expect.stringContaining('the tag landfall-run is not free') },
+    { message: expect.stringContaining('the tag AzureCost is not free') },
+    { message: expect.stringContaining('the tag Team is there twice') },
+  ]);
 });
 
 describe('Secure Boot', () => {

@@ -1,0 +1,131 @@
+/**
+ * A libvirt of a test's own: its configuration, its sockets, its images and its guests are in one temporary folder, so
+ * that it neither sees nor disturbs that of the host. libvirtd as root would use the host's folders; it runs as nobody.
+ */
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { vi } from 'vitest';
+import { type RunningTool, runTool, startTool, tryTool } from '../../../../src/processes/child.ts';
+
+export type TestLibvirt = AsyncDisposable & {
+  /** For virsh and for the source. */
+  uri: string;
+  socketPath: string;
+  /** Guests may use what lies here; `give` makes files theirs. */
+  folder: string;
+  give(...paths: string[]): Promise<void>;
+  virsh(...args: string[]): Promise<string>;
+  /** Defines a domain; gives its uuid. */
+  define(xml: string): Promise<string>;
+  /** Ends libvirtd, as an upgrade or a crash would; guests live on. */
+  stop(): Promise<void>;
+  start(): Promise<void>;
+};
+
+const NOBODY = 65534;
+const isRoot = process.getuid?.() === 0;
+
+export async function startLibvirt(): Promise<TestLibvirt> {
+  const folder = await mkdtemp(join(tmpdir(), 'lf-virt-'));
+  const socketPath = join(folder, 's', 'libvirt-sock');
+  const uri = `qemu+unix:///session?socket=${socketPath}`;
+  await writeConfiguration(folder);
+  let server: RunningTool | null = null;
+  const give = async (...paths: string[]) => {
+    if (isRoot) for (const path of paths) await chown(path, NOBODY, NOBODY);
+  };
+  const virsh = async (...args: string[]) =>
+    (await runTool({ command: 'virsh', args: ['-q', '-c', uri, ...args] })).stdout;
+  const start = async () => {
+    server = await startDaemon(folder);
+    const answers = () => tryTool({ command: 'virsh', args: ['-q', '-c', uri, 'list'] });
+    await vi.waitUntil(async () => (await answers()).exitCode === 0, { timeout: 20_000, interval: 50 });
+  };
+  const stop = async () => {
+    await server?.stop();
+    server = null;
+  };
+  await start();
+  return {
+    uri,
+    socketPath,
+    folder,
+    give,
+    virsh,
+    define: async (xml) => {
+      const path = join(folder, 'domain.xml');
+      await writeFile(path, xml);
+      await virsh('define', path);
+      const [, name = ''] = /<name>(.*?)<\/name>/.exec(xml) ?? [];
+      return (await virsh('domuuid', name)).trim();
+    },
+    start,
+    stop,
+    [Symbol.asyncDispose]: async () => {
+      await endGuests(folder);
+      await stop();
+      await endGuests(folder);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function writeConfiguration(folder: string): Promise<void> {
+  const own = ['r', 'c', 'c/libvirt', 'ca', 'd', 's', 'images'].map((name) => join(folder, name));
+  for (const path of own) await mkdir(path);
+  await writeFile(
+    join(folder, 'libvirtd.conf'),
+    `auth_unix_rw = "none"\nauth_unix_ro = "none"\nunix_sock_dir = "${folder}/s"\n`,
+  );
+  // virtlogd, its other choice, would have to be started, too.
+  await writeFile(join(folder, 'c/libvirt/qemu.conf'), 'stdio_handler = "file"\n');
+  if (!isRoot) return;
+  await chmod(folder, 0o711);
+  for (const path of own) await chown(path, NOBODY, NOBODY);
+}
+
+async function startDaemon(folder: string): Promise<RunningTool> {
+  const daemon = ['libvirtd', '--config', join(folder, 'libvirtd.conf')];
+  const asNobody = [
+    'setpriv',
+    `--reuid=${NOBODY}`,
+    `--regid=${NOBODY}`,
+    '--clear-groups',
+    '--inh-caps=-all',
+    '--',
+    // Changing the user forgets whose death it should follow.
+    ...['setpriv', '--pdeathsig', 'KILL', '--'],
+  ];
+  return await startTool({
+    command: 'env',
+    args: [...(isRoot ? asNobody : []), ...daemon],
+    environment: {
+      PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
+      HOME: join(folder, 'd'),
+      XDG_RUNTIME_DIR: join(folder, 'r'),
+      XDG_CONFIG_HOME: join(folder, 'c'),
+      XDG_CACHE_HOME: join(folder, 'ca'),
+      XDG_DATA_HOME: join(folder, 'd'),
+    },
+  });
+}
+
+/** libvirt's guests outlive it. Each is found by the file that holds its process id, and is ours by its arguments. */
+async function endGuests(folder: string): Promise<void> {
+  const runFolder = join(folder, 'r/libvirt/qemu/run');
+  for (const name of await readdir(runFolder).catch(() => [])) {
+    if (!name.endsWith('.pid')) continue;
+    const pid = Number(await readFile(join(runFolder, name), 'utf8').catch(() => ''));
+    const isOurs = pid > 1 && (await commandLineOf(pid)).includes(folder);
+    if (!isOurs) continue;
+    process.kill(pid, 'SIGKILL');
+    const isGone = async () => (await commandLineOf(pid)) === '';
+    await vi.waitUntil(isGone, { timeout: 10_000, interval: 20 });
+  }
+}
+
+/** Empty once it ended, zombies included. */
+export function commandLineOf(pid: number): Promise<string> {
+  return readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+}
