@@ -1,5 +1,13 @@
 /** AWS errors as Landfall's: what was attempted, on what, what AWS said, what to do. */
-import { type ErrorCode, LandfallError } from '../../../src/domain/errors.ts';
+import { LandfallError } from '../../../src/domain/errors.ts';
+import {
+  denied,
+  limited,
+  missing,
+  refused,
+  type TargetFailure,
+  unavailable,
+} from '../../../src/domain/target-failure.ts';
 
 /** What a request is for, so that its failure can be told in an operator's words. */
 export type AwsCall = {
@@ -10,8 +18,6 @@ export type AwsCall = {
   /** What it is done to, for example `s3://acme-mig/web01.vmdk` or `eu-central-1`. */
   resource: string;
 };
-
-type Kind = { code: ErrorCode; retryable: boolean; remedy: string };
 
 /** Names of errors that say the caller has no valid identity. Renewed credentials help; the same ones never do. */
 const NO_IDENTITY = new Set([
@@ -160,7 +166,7 @@ const NEW_ENVIRONMENT =
 function classify(
   { action, resource }: AwsCall,
   { awsCode, said, status }: { awsCode: string; said: string; status: number | null },
-): Kind {
+): TargetFailure {
   if (awsCode === 'AbortError') return { code: 'cancelled', retryable: false, remedy: '' };
   if (NO_IDENTITY.has(awsCode))
     return denied(`Check the AWS credentials of this worker: \`landfall doctor\`. ${NEW_ENVIRONMENT}`);
@@ -200,22 +206,6 @@ function isQuota(awsCode: string): boolean {
 /** Node says some broken connections in words only. */
 function isNetworkFailure(said: string): boolean {
   return /socket hang up|network socket disconnected|connection.*closed|timed out/i.test(said);
-}
-
-function denied(remedy: string): Kind {
-  return { code: 'target-denied', retryable: false, remedy };
-}
-function missing(remedy: string): Kind {
-  return { code: 'target-missing', retryable: false, remedy };
-}
-function refused(remedy: string): Kind {
-  return { code: 'target-refused', retryable: false, remedy };
-}
-function limited(remedy: string): Kind {
-  return { code: 'target-limit', retryable: true, remedy };
-}
-function unavailable(remedy: string): Kind {
-  return { code: 'target-unavailable', retryable: true, remedy };
 }
 
 /** One sentence. An AggregateError (every address of a host refused) says nothing itself: its members do. */

@@ -1,5 +1,13 @@
 /** Azure's errors as Landfall's: what was attempted, on what, what Azure said, what to do. */
-import { type ErrorCode, LandfallError } from '../../../src/domain/errors.ts';
+import { LandfallError } from '../../../src/domain/errors.ts';
+import {
+  denied,
+  limited,
+  missing,
+  refused,
+  type TargetFailure,
+  unavailable,
+} from '../../../src/domain/target-failure.ts';
 
 /** What a request is for, so that its failure can be told in an operator's words. */
 export type AzureCall = {
@@ -11,7 +19,6 @@ export type AzureCall = {
   resource: string;
 };
 
-type Kind = { code: ErrorCode; retryable: boolean; remedy: string };
 type Reading = { azureCode: string; said: string; status: number | null };
 
 /** Errors of the credential chain: nobody said who this worker is, or the answer was no. */
@@ -199,7 +206,7 @@ function withoutSecrets(error: unknown): unknown {
 const CHECK_IDENTITY =
   'Check the identity of this worker (a service principal by AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, a managed identity, or `az login`): `landfall doctor`. A worker keeps the variables that it was started with: after a change, `landfall down` and start it again.';
 
-function classify({ action, resource }: AzureCall, { azureCode, said, status }: Reading): Kind {
+function classify({ action, resource }: AzureCall, { azureCode, said, status }: Reading): TargetFailure {
   if (azureCode === 'AbortError') return { code: 'cancelled', retryable: false, remedy: '' };
   // Where tokens come from has outages too, which look like having no identity.
   if (NO_IDENTITY.has(azureCode)) return { ...denied(CHECK_IDENTITY), retryable: status === null };
@@ -262,22 +269,6 @@ function isSuperseded({ azureCode, said, status }: Reading): boolean {
 /** Node says some broken connections in words only. */
 function isNetworkFailure(said: string): boolean {
   return /socket hang up|network socket disconnected|connection.*closed|timed out/i.test(said);
-}
-
-function denied(remedy: string): Kind {
-  return { code: 'target-denied', retryable: false, remedy };
-}
-function missing(remedy: string): Kind {
-  return { code: 'target-missing', retryable: false, remedy };
-}
-function refused(remedy: string): Kind {
-  return { code: 'target-refused', retryable: false, remedy };
-}
-function limited(remedy: string): Kind {
-  return { code: 'target-limit', retryable: true, remedy };
-}
-function unavailable(remedy: string): Kind {
-  return { code: 'target-unavailable', retryable: true, remedy };
 }
 
 /** Azure's words in a sentence, with its code; of storage's answers without the lines that name the request. Signatures are left out. */

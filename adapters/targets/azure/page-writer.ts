@@ -9,6 +9,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PageBlobClient } from '@azure/storage-blob';
 import type { AdaptiveLimit } from '../../../src/blocks/adaptive-limit.ts';
+import { createSignalJoiner } from '../../../src/blocks/signal-joiner.ts';
 import { BLOCK_BYTES } from '../../../src/blocks/stream-encoder.ts';
 import type { BlockSink } from '../../../src/domain/ports.ts';
 import { type AzureCall, asAzureError } from './errors.ts';
@@ -193,18 +194,6 @@ function createPace(): () => Promise<void> {
     const turn = last.then(() => nextTurn());
     last = turn;
     await turn;
-  };
-}
-
-/** Joined once, not for each block: all blocks of one copy come with the same signal. */
-function createSignalJoiner(own: AbortSignal): (signal: AbortSignal) => AbortSignal {
-  const joined = new WeakMap<AbortSignal, AbortSignal>();
-  return (signal) => {
-    const known = joined.get(signal);
-    if (known !== undefined) return known;
-    const both = AbortSignal.any([own, signal]);
-    joined.set(signal, both);
-    return both;
   };
 }
 

@@ -8,7 +8,7 @@ import type { PageBlobClient } from '@azure/storage-blob';
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Azure } from './clients.ts';
 import { diskCall } from './disk.ts';
-import { ask, askIfFound, statusOf } from './errors.ts';
+import { type AzureCall, ask, askIfFound, statusOf } from './errors.ts';
 import { awaitOperation } from './operation.ts';
 import { openPages } from './page-client.ts';
 
@@ -88,17 +88,25 @@ export async function grantWrite(
   const call = diskCall(azure, { doing, action: 'beginGetAccess/action', name });
   const wanted = { access: 'Write' as const, durationInSeconds: accessSeconds };
   const options = { ...azure.polling, abortSignal: signal };
-  const granted = await ask(call, () =>
+  return askAddress(call, () =>
     awaitOperation(
       azure.compute.disks.grantAccess(azure.options.resourceGroup, name, wanted, options),
       signal,
     ),
   );
+}
+
+/** Of what access is granted to. */
+export async function askAddress(
+  call: AzureCall,
+  grant: () => Promise<{ accessSAS?: string } | undefined>,
+): Promise<string> {
+  const granted = await ask(call, grant);
   if (granted?.accessSAS !== undefined) return granted.accessSAS;
   throw new LandfallError({
     code: 'target-refused',
     retryable: true,
-    message: `${doing} failed: Azure granted access to ${call.resource} and gave no address. It is tried again.`,
+    message: `${call.doing} failed: Azure granted access to ${call.resource} and gave no address. Try again.`,
   });
 }
 

@@ -16,6 +16,7 @@ import { isSameId } from './network-id.ts';
 import { awaitOperation } from './operation.ts';
 import { machineOptions } from './options.ts';
 import { checkRun, type Removal } from './removal.ts';
+import { askAddress } from './sas.ts';
 
 export const SNAPSHOT_THING = 'snapshot';
 
@@ -106,18 +107,12 @@ export async function grantRead(
   const call = snapshotCall(azure, { doing, action: 'beginGetAccess/action', name });
   const wanted = { access: 'Read' as const, durationInSeconds: accessSeconds };
   const options = { ...azure.polling, abortSignal: signal };
-  const granted = await ask(call, () =>
+  return askAddress(call, () =>
     awaitOperation(
       azure.compute.snapshots.grantAccess(azure.options.resourceGroup, name, wanted, options),
       signal,
     ),
   );
-  if (granted?.accessSAS !== undefined) return granted.accessSAS;
-  throw new LandfallError({
-    code: 'target-refused',
-    retryable: true,
-    message: `${doing} failed: Azure granted access to ${call.resource} and gave no address. Try again.`,
-  });
 }
 
 /** Also where nobody has any access, or the snapshot is gone. */
