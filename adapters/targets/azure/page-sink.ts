@@ -8,6 +8,10 @@
  *      ├── begun from another content: deleted, discarded, begun anew
  *      └── deleted by somebody, or its access revoked half-way: failed, begun anew
  *
+ * Of several passes all write into the same disk, which stays in ActiveUpload between them: a later one writes what
+ * changed and clears what became zeros, and only the last writes the footer and revokes the access. A pass that was begun
+ * from another content cannot be begun anew: nobody knows what it changed, so the disk is to be copied afresh.
+ *
  * A zombie of an earlier try may still write: the same bytes in the same places, since the content is the same.
  */
 import type { Disk } from '@azure/arm-compute';
@@ -65,6 +69,7 @@ export async function openPageSink(
     await context.ledger.settle(entry, state);
     return openPageSink(azure, request, context, options);
   };
+  if (passNumber(request) > 0) return openLaterPass(upload, options);
   if (contentId !== undefined && contentId !== request.contentId)
     return anew('discarded', `Disk ${request.disk} changed since its upload began: it starts again.`);
   // Before anything is made: whoever finds the disk must know whose content is in it.
@@ -91,6 +96,49 @@ export async function openPageSink(
     default:
       return state satisfies never;
   }
+}
+
+/** Only into the disk that the pass before left as it should be. */
+async function openLaterPass(upload: DiskUpload, options: { accessSeconds?: number }): Promise<BlockSink> {
+  const { azure, request, context, entry } = upload;
+  const { contentId, pass = 0, wholePass, diskId, footerWritten } = entry.ref ?? {};
+  const number = passNumber(request);
+  const isBegun = pass === number;
+  if (isBegun && contentId !== request.contentId) throw notAgain(upload, 'it changed since that pass began');
+  if (!isBegun && wholePass !== number - 1) throw notAgain(upload, 'the pass before did not end');
+  const found = await findDisk(azure, diskName(entry), context.signal);
+  if (found === null) throw notAgain(upload, 'its disk was deleted');
+  checkDisk(upload, found);
+  if (found.id !== diskId) throw notAgain(upload, 'its disk was made by somebody else');
+  const state = stateOf(found);
+  if (state === 'unknown') throw notKnown(upload);
+  if (state === 'ended' && isBegun && (footerWritten === true || entry.state === 'done'))
+    return finishedSink(upload, found);
+  if (state !== 'open') throw notAgain(upload, 'somebody revoked the access by which it is uploaded');
+  // Before anything is changed: whoever opens it must know that it is no longer as the pass before left it.
+  if (!isBegun)
+    upload.entry = await context.ledger.settle(entry, 'intended', {
+      contentId: request.contentId,
+      pass: number,
+    });
+  return takeUp(upload, found, options);
+}
+
+function passNumber({ pass }: UploadRequest): number {
+  return pass?.number ?? 0;
+}
+
+function isLastPass({ pass }: UploadRequest): boolean {
+  return pass?.isLast ?? true;
+}
+
+function notAgain({ request, context }: DiskUpload, reason: string): LandfallError {
+  const { run, machine } = context;
+  return new LandfallError({
+    code: 'target-refused',
+    message: `Pass ${passNumber(request)} of ${machine} disk ${request.disk} cannot go on: ${reason}. \`landfall discard ${run} ${machine}\`, then \`landfall retry ${run} ${machine}\` copies it afresh.`,
+    context: { disk: request.disk, pass: passNumber(request) },
+  });
 }
 
 type Transfer = {
@@ -123,15 +171,18 @@ async function takeUp(
   const transfer: Transfer = { upload, disk, access, writer };
   // A new disk holds nothing: nobody need ask.
   const held = disk.diskState === 'ReadyToUpload' ? null : await listHeld(transfer);
-  let finished: Artifact | null = null;
+  // The end of a pass after which others come changes nothing at Azure.
+  const isWhole = !isLastPass(request) && upload.entry.ref?.wholePass === passNumber(request);
+  let finished = isWhole ? await artifactOf(upload, disk) : null;
   return {
     kind: 'blocks',
     id: uniqueId,
     blockBytes: BLOCK_BYTES,
     offeredAtOnce: MAX_BLOCKS_AT_ONCE,
-    finished: null,
+    finished,
     isHeld: (index) => held?.has(index) ?? false,
     writeBlock: writer.writeBlock,
+    clearBlock: writer.clearBlock,
     finish: async (written) => {
       finished ??= await endUpload(transfer, written);
       return finished;
@@ -157,13 +208,18 @@ async function finishedSink(upload: DiskUpload, disk: Disk): Promise<BlockSink> 
 }
 
 /** The footer says that all is there, and revoking ends the upload: neither before Azure's own list is what was sent. */
-async function endUpload(transfer: Transfer, { blockCount, linearSha256 }: Written): Promise<Artifact> {
+async function endUpload(transfer: Transfer, written: Written): Promise<Artifact> {
+  const { blockCount, linearSha256 } = written.whole ?? written;
   const { upload, disk } = transfer;
   const { azure, request, context } = upload;
   checkHeld(upload, { held: await listHeld(transfer), blockCount });
   // Refuses a stale lease before anything ends.
   const noted = { linearSha256: Buffer.from(linearSha256).toString('hex'), blockCount };
   upload.entry = await context.ledger.settle(upload.entry, 'intended', noted);
+  if (!isLastPass(request)) {
+    upload.entry = await context.ledger.settle(upload.entry, 'intended', { wholePass: passNumber(request) });
+    return await artifactOf(upload, disk);
+  }
   await writeFooter(transfer);
   // Whoever finds the disk ended may take it for whole from here on, and not before.
   upload.entry = await context.ledger.settle(upload.entry, 'intended', { footerWritten: true });
@@ -210,10 +266,12 @@ function checkHeld(
     held.strayAt === null
       ? `${held.count} blocks where ${blockCount} were sent`
       : `bytes at ${held.strayAt} that were never sent so`;
+  // What an earlier pass sent is not known to be missing by a later one.
+  const isSentAgain = held.count < blockCount && held.strayAt === null && passNumber(request) === 0;
   throw new LandfallError({
     code: 'target-refused',
-    retryable: held.count < blockCount,
-    message: `The disk ${diskName(entry)} of ${context.machine} disk ${request.disk} holds ${found}. ${held.count < blockCount && held.strayAt === null ? 'What is missing is sent again.' : `Somebody else wrote to it: \`landfall discard ${context.run} ${context.machine}\`, then retry it.`}`,
+    retryable: isSentAgain,
+    message: `The disk ${diskName(entry)} of ${context.machine} disk ${request.disk} holds ${found}. ${isSentAgain ? 'What is missing is sent again.' : `Somebody else wrote to it: \`landfall discard ${context.run} ${context.machine}\`, then retry it.`}`,
     context: { heldBlocks: held.count, sentBlocks: blockCount },
   });
 }
@@ -230,7 +288,9 @@ async function artifactOf(upload: DiskUpload, disk: Disk): Promise<Artifact> {
     ref: {
       diskId,
       name: diskName(entry),
-      ...(azure.options.keepSnapshots ? { snapshot: await takeSnapshot(upload, disk) } : {}),
+      ...(azure.options.keepSnapshots && isLastPass(request)
+        ? { snapshot: await takeSnapshot(upload, disk) }
+        : {}),
     },
     // Azure has no digest of what it holds: it checked each request's, and lists the places.
     digests:

@@ -19,6 +19,7 @@ import type { DiskAccess } from './sas.ts';
 
 export type PageWriter = {
   writeBlock: BlockSink['writeBlock'];
+  clearBlock: NonNullable<BlockSink['clearBlock']>;
   /** One request, at any multiple of 512. */
   writePages(pages: { offsetBytes: number; pieces: readonly Buffer[] }, signal: AbortSignal): Promise<void>;
 };
@@ -93,8 +94,26 @@ export function createPageWriter(options: PageWriterOptions): PageWriter {
       limit.release();
     }
   };
+  const clearBlock: PageWriter['clearBlock'] = async (index, signal) => {
+    const offsetBytes = index * BLOCK_BYTES;
+    const abortSignal = signalWith(signal);
+    try {
+      await limit.acquire(abortSignal);
+    } catch (error) {
+      throw asPageError(describe(offsetBytes), error);
+    }
+    try {
+      await access.use((pages) => pages.clearPages(offsetBytes, BLOCK_BYTES, { abortSignal }));
+      limit.succeeded();
+    } catch (error) {
+      throw asPageError(describe(offsetBytes), error);
+    } finally {
+      limit.release();
+    }
+  };
   return {
     writePages,
+    clearBlock,
     async writeBlock({ index, bytes }, signal) {
       if (bytes.length !== BLOCK_BYTES)
         throw new TypeError(`block ${index} has ${bytes.length} bytes instead of ${BLOCK_BYTES}`);
