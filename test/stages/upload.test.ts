@@ -1,11 +1,10 @@
 /** Long: one fixture, a disk and a target that outlive attempts, serves every way in which an upload can be disturbed. */
-import { hash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { appendFile, mkdtemp, open, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createDigestTree } from '../../src/blocks/digest-tree.ts';
 import { BLOCK_BYTES } from '../../src/blocks/stream-encoder.ts';
 import { LandfallError } from '../../src/domain/errors.ts';
 import type { UploadForm } from '../../src/domain/image.ts';
@@ -14,6 +13,7 @@ import type { MachineRecord } from '../../src/domain/machine-record.ts';
 import type { Progress } from '../../src/domain/ports.ts';
 import { runStep } from '../../src/stages/run-step.ts';
 import { MAX_UNSAVED_PARTS } from '../../src/stages/upload-parts.ts';
+import { rootOf } from '../fakes/digest-root.ts';
 import { createFakeEvidence, type FakeEvidence } from '../fakes/evidence.ts';
 import { createMachine, createRecord, rawImage } from '../fakes/machine.ts';
 import { createFakeSource } from '../fakes/source.ts';
@@ -92,17 +92,6 @@ async function upload(input: Attempt): Promise<Artifact> {
   const outcome = await runStep(input);
   if (outcome.kind !== 'done' || outcome.value.stage !== 'upload') throw new Error('not uploaded');
   return outcome.value.artifact;
-}
-
-/** The root of the disk's digest tree, from its content. */
-async function rootOf(bytes: Buffer): Promise<string> {
-  const tree = createDigestTree({ diskBytes: bytes.length });
-  for (let index = 0; index < tree.blockCount; index += 1) {
-    const block = Buffer.alloc(BLOCK_BYTES);
-    bytes.copy(block, 0, index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
-    if (block.some((byte) => byte !== 0)) tree.set(index, hash('sha256', block, 'buffer'));
-  }
-  return (await tree.root()).toString('hex');
 }
 
 function digest(artifact: Artifact, algorithm: string): string | undefined {

@@ -101,7 +101,7 @@ export async function openPageSink(
 /** Only into the disk that the pass before left as it should be. */
 async function openLaterPass(upload: DiskUpload, options: { accessSeconds?: number }): Promise<BlockSink> {
   const { azure, request, context, entry } = upload;
-  const { contentId, pass = 0, wholePass, diskId, footerWritten } = entry.ref ?? {};
+  const { contentId, pass = 0, wholePass, footerWritten } = entry.ref ?? {};
   const number = passNumber(request);
   const isBegun = pass === number;
   if (isBegun && contentId !== request.contentId) throw notAgain(upload, 'it changed since that pass began');
@@ -109,7 +109,6 @@ async function openLaterPass(upload: DiskUpload, options: { accessSeconds?: numb
   const found = await findDisk(azure, diskName(entry), context.signal);
   if (found === null) throw notAgain(upload, 'its disk was deleted');
   checkDisk(upload, found);
-  if (found.id !== diskId) throw notAgain(upload, 'its disk was made by somebody else');
   const state = stateOf(found);
   if (state === 'unknown') throw notKnown(upload);
   if (state === 'ended' && isBegun && (footerWritten === true || entry.state === 'done'))

@@ -3,12 +3,11 @@
  * that changes between passes, with a kill inside each pass and a second delivery after it.
  */
 import { hash, randomBytes, randomUUID } from 'node:crypto';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { constants, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createDigestTree } from '../../../src/blocks/digest-tree.ts';
 import { BLOCK_BYTES } from '../../../src/blocks/stream-encoder.ts';
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { DirtyExtent } from '../../../src/domain/image.ts';
@@ -16,6 +15,7 @@ import type { Artifact } from '../../../src/domain/landing.ts';
 import type { MachineRecord, Step } from '../../../src/domain/machine-record.ts';
 import type { Source, Target } from '../../../src/domain/ports.ts';
 import { runStep } from '../../../src/stages/run-step.ts';
+import { rootOf } from '../../fakes/digest-root.ts';
 import { createFakeEvidence, type FakeEvidence } from '../../fakes/evidence.ts';
 import { createJob, createMachine, createRecord, rawImage } from '../../fakes/machine.ts';
 import { createFakeSource } from '../../fakes/source.ts';
@@ -66,10 +66,7 @@ export function describePasses(stage: () => PassStage): void {
     content.fill(0, index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
   };
   const save = async (indexes: readonly number[]): Promise<void> => {
-    await using file = await open(path, 'a').then(async (made) => {
-      await made.close();
-      return open(path, 'r+');
-    });
+    await using file = await open(path, constants.O_RDWR | constants.O_CREAT);
     await file.truncate(LENGTH);
     for (const index of indexes) {
       const at = index * BLOCK_BYTES;
@@ -209,15 +206,4 @@ async function patient<T>(work: () => Promise<T>): Promise<T> {
 
 function root({ digests }: Artifact): string | undefined {
   return digests.find(({ algorithm }) => algorithm === 'sha256-tree')?.value;
-}
-
-/** From the content alone. */
-async function rootOf(bytes: Buffer): Promise<string> {
-  const tree = createDigestTree({ diskBytes: bytes.length });
-  for (let index = 0; index < tree.blockCount; index += 1) {
-    const block = Buffer.alloc(BLOCK_BYTES);
-    bytes.copy(block, 0, index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
-    if (block.some((byte) => byte !== 0)) tree.set(index, hash('sha256', block, 'buffer'));
-  }
-  return (await tree.root()).toString('hex');
 }
