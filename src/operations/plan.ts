@@ -1,6 +1,7 @@
 /** What would happen: reads the machines of a wave from their source and asks source, target and this host whether all is well. */
 import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import type { Machine } from '../domain/machine.ts';
+import { mergeFindings } from '../domain/merge-findings.ts';
 import type { Finding, PlannedMachine, Source, Target } from '../domain/ports.ts';
 import type { Wave, WaveMachine } from '../domain/wave.ts';
 import { checkMachines } from '../stages/preflight.ts';
@@ -53,14 +54,20 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
 export function refuseFailedPlan(plan: Plan): void {
   const failed = plan.findings.filter((finding) => finding.level === 'fail');
   if (failed.length === 0) return;
-  const lines = failed.map(
-    ({ subject, message, remedy }) => `  ${subject}: ${message}${remedy === null ? '' : `. ${remedy}`}`,
+  const names = plan.wave.machines.map(({ name }) => name);
+  const lines = mergeFindings(failed, names).map(
+    ({ subject, message, remedy }) =>
+      `  ${subject}: ${remedy === null ? message : `${asSentence(message)} ${remedy}`}`,
   );
   throw new LandfallError({
     code: 'preflight-refused',
     message: `Wave ${plan.wave.name} was not started, ${failed.length === 1 ? 'one check' : `${failed.length} checks`} failed:\n${lines.join('\n')}`,
     context: { findings: failed.length },
   });
+}
+
+function asSentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 async function selectMachine(planned: WaveMachine, source: Source, signal: AbortSignal): Promise<Machine> {
