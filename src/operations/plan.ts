@@ -50,6 +50,21 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
   return { wave, machines, findings };
 }
 
+/**
+ * The plan of a wave whose current run is `run`: what that run landed stands in nobody's way, since `landfall run` goes on
+ * with it. (A new run would meet it: that one is refused.)
+ */
+export function acceptOwnLandings(plan: Plan, run: string): Plan {
+  const findings = plan.findings.map((finding): Finding => {
+    if (finding.landedBy !== run) return finding;
+    const { subject } = finding;
+    const message = `this is the wave's own landing (run ${run})`;
+    const remedy = `Nothing is to be done: \`landfall run\` goes on with ${run}. For a new run (\`--again\`) it would be in the way; \`landfall run --again\` then says what can be done.`;
+    return { level: 'warn', subject, message, remedy, landedBy: run };
+  });
+  return { ...plan, findings };
+}
+
 /** Throws `preflight-refused` with every failed finding. */
 export function refuseFailedPlan(plan: Plan): void {
   const failed = plan.findings.filter((finding) => finding.level === 'fail');

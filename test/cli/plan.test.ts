@@ -4,7 +4,7 @@ import { describePlan } from '../../src/cli/commands/plan.ts';
 import { asLandfallError } from '../../src/domain/errors.ts';
 import { failed, passed, warned } from '../../src/domain/finding.ts';
 import type { Finding } from '../../src/domain/ports.ts';
-import { type Plan, refuseFailedPlan } from '../../src/operations/plan.ts';
+import { acceptOwnLandings, type Plan, refuseFailedPlan } from '../../src/operations/plan.ts';
 import { makeMachine, makeWave } from '../fakes/records.ts';
 
 const NAMES = Array.from({ length: 400 }, (_none, index) => `q${index}`);
@@ -49,6 +49,15 @@ test('lists every machine and every check with --verbose', () => {
   expect(lines).toContain('✔ ok   q399: bios, 1 disk');
   expect(lines).toContain('✖ fail q399: 10.0.399.4: something has this address already');
   expect(lines.some((line) => line.startsWith('  q399 '))).toBe(true);
+});
+
+test('takes what the wave itself landed for what it is, and nothing else', () => {
+  const planned = plan(['web', 'db'], (name) => [
+    { ...failed(`${name}: vm`, 'it is there', 'Rename it.'), landedBy: name === 'web' ? 'run-1' : 'run-0' },
+  ]);
+  const [own, other] = acceptOwnLandings(planned, 'run-1').findings;
+  expect(own).toMatchObject({ level: 'warn', message: "this is the wave's own landing (run run-1)" });
+  expect(other).toBe(planned.findings[1]);
 });
 
 test('is refused by run in as few lines, with one full stop at the end of each sentence', () => {

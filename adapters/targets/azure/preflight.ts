@@ -28,8 +28,13 @@ export async function preflight(
     ...unknownSkus,
     ...checkDiffer(azure, machines),
   ];
-  for (const planned of machines) findings.push(...(await checkMachine(azure, { ...planned, skus }, signal)));
-  return [...findings, ...(await checkQuotas(azure, { machines, skus }, signal))];
+  const coming: PlannedMachine[] = [];
+  for (const planned of machines) {
+    const found = await checkMachine(azure, { ...planned, skus }, signal);
+    findings.push(...found);
+    if (found.every(({ landedBy }) => landedBy === undefined)) coming.push(planned);
+  }
+  return [...findings, ...(await checkQuotas(azure, { machines: coming, skus }, signal))];
 }
 
 function checkDiffer(azure: Azure, machines: readonly PlannedMachine[]): Finding[] {

@@ -25,7 +25,7 @@ export function addDoctor(program: Command, context: CommandContext): void {
       await using workshop = await openWorkshopFor(context);
       const redisUrl = config.redisUrl ?? (await readUpNote(config.home))?.redisUrl ?? null;
       const findings = await examineHost({ ...workshop, redisUrl, signal: interrupted });
-      const plan = file === undefined ? null : await planFile(workshop, file, interrupted);
+      const plan = file === undefined ? null : await planFile(context, workshop, file);
       const difference = await findOtherEnvironment(config, plan?.wave ?? null);
       if (difference !== null)
         findings.push({

@@ -3,12 +3,14 @@ import type { Workshop } from '../../app.ts';
 import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_USAGE } from '../../domain/errors.ts';
 import type { Wave } from '../../domain/wave.ts';
-import { type Plan, planWave } from '../../operations/plan.ts';
+import { findRunOfWave } from '../../operations/find-run.ts';
+import { acceptOwnLandings, type Plan, planWave } from '../../operations/plan.ts';
 import type { CommandContext } from '../command-context.ts';
 import { findingLines } from '../findings.ts';
 import { formatTable } from '../format.ts';
 import { machineFacts } from '../machine-facts.ts';
 import { openWorkshopFor } from '../open-app.ts';
+import { hasRecords, openRecords } from '../open-records.ts';
 
 type PlanOptions = { verbose?: boolean; json?: boolean };
 
@@ -28,7 +30,7 @@ export function addPlan(program: Command, context: CommandContext): void {
 async function showPlan(context: CommandContext, file: string, options: PlanOptions): Promise<void> {
   const { terminal } = context;
   await using workshop = await openWorkshopFor(context);
-  const plan = await planFile(workshop, file, context.interrupted);
+  const plan = await planFile(context, workshop, file);
   const isRefused = plan.findings.some((finding) => finding.level === 'fail');
   if (options.json === true) {
     terminal.json({
@@ -43,8 +45,14 @@ async function showPlan(context: CommandContext, file: string, options: PlanOpti
   if (isRefused) context.exitWith(EXIT_USAGE);
 }
 
-export async function planFile(workshop: Workshop, file: string, signal: AbortSignal): Promise<Plan> {
-  return planLoadedWave(workshop, await workshop.loadWave(file), signal);
+export async function planFile(context: CommandContext, workshop: Workshop, file: string): Promise<Plan> {
+  const plan = await planLoadedWave(workshop, await workshop.loadWave(file), context.interrupted);
+  // Without a landing in the way nobody needs the records: `plan` does without Redis.
+  if (plan.findings.every(({ landedBy }) => landedBy === undefined)) return plan;
+  if (!(await hasRecords(context.config()))) return plan;
+  await using app = await openRecords(context);
+  const run = await findRunOfWave(app.state, plan.wave.name);
+  return run === null ? plan : acceptOwnLandings(plan, run.id);
 }
 
 export function planLoadedWave(workshop: Workshop, wave: Wave, signal: AbortSignal): Promise<Plan> {
