@@ -39,13 +39,13 @@ function mergeSame(parts: readonly Part[]): Finding {
   const { finding, machine } = first;
   const { level, subject, message, remedy } = finding;
   // "web01: subnet-1" and "web01 disk 0" go on after the name.
-  const rest = general(subject.slice(machine.length), machine);
+  const rest = generalize(subject.slice(machine.length), machine);
   const machines = [...new Set(parts.map((part) => part.machine))];
   return {
     level,
     subject: `${listSome(machines)}${rest.startsWith(' ') ? ',' : ''}${rest}`,
-    message: general(message, machine),
-    remedy: remedy === null ? null : general(remedy, machine),
+    message: generalize(message, machine),
+    remedy: remedy === null ? null : generalize(remedy, machine),
   };
 }
 
@@ -58,14 +58,14 @@ function mergeAlike(parts: readonly Part[]): Finding {
 }
 
 /** "a, b", "a, b, c and 397 more (400)". */
-function listSome(names: readonly string[]): string {
+export function listSome(names: readonly string[]): string {
   if (names.length <= NAMES + 1) return names.join(', ');
   return `${names.slice(0, NAMES).join(', ')} and ${names.length - NAMES} more (${names.length})`;
 }
 
 function wordsOf({ level, subject, message, remedy }: Finding, machine: string): string {
   const rest = subject.slice(machine.length);
-  return JSON.stringify([level, ...[rest, message, remedy ?? ''].map((text) => general(text, machine))]);
+  return JSON.stringify([level, ...[rest, message, remedy ?? ''].map((text) => generalize(text, machine))]);
 }
 
 /** Subjects of machines begin with the name, and then end, or go on with a colon or a space. */
@@ -83,7 +83,7 @@ function ends(subject: string): number[] {
 }
 
 /** Without the machine's name, where it stands as a word. */
-function general(text: string, machine: string): string {
+export function generalize(text: string, machine: string): string {
   const name = machine.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
   return text.replace(new RegExp(String.raw`(?<![\w-])${name}(?![\w-])`, 'g'), ANY);
 }
