@@ -3,10 +3,11 @@ import type { InstanceTypeInfo, Subnet } from '@aws-sdk/client-ec2';
 import { failed, look, lookIfAllowed, passed, warned } from '../../../src/domain/finding.ts';
 import { placeOfAddress } from '../../../src/domain/ip-range.ts';
 import { isWindows, type Machine } from '../../../src/domain/machine.ts';
+import { tellCpus, tellSize } from '../../../src/domain/machine-size.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { describeInstance } from './instance-lookup.ts';
-import { instanceTypeFor } from './instance-type.ts';
+import { instanceTypeFor, largestType } from './instance-type.ts';
 import { MACHINE_TAG, RUN_TAG } from './names.ts';
 import { type AwsMachineOptions, machineOptions } from './options.ts';
 import {
@@ -174,8 +175,11 @@ async function checkGroup(
 async function checkType(aws: Aws, { machine, to, subnet, signal }: Placed): Promise<Finding[]> {
   const type = to.instanceType ?? instanceTypeFor(machine);
   if (type === null) {
-    const message = `no common instance type has ${machine.cpus} cpus and ${inGib(machine.memoryBytes)} GiB`;
-    return [failed(machine.name, message, 'Name one as `instanceType` under `to:`.')];
+    const message = `no common instance type has ${tellCpus(machine.cpus)} and ${inGib(machine.memoryBytes)} GiB`;
+    const largest = largestType();
+    const limit = largest === null ? '' : `: the largest common one is ${tellSize(largest)}`;
+    const remedy = `Name one as \`instanceType\` under \`to:\`, or give the machine less at the source${limit}.`;
+    return [failed(machine.name, message, remedy)];
   }
   const subject = `${machine.name}: ${type}`;
   const info = await findInstanceType(aws, type, signal);
@@ -208,7 +212,7 @@ function warnSmall(
   const cpus = info.VCpuInfo?.DefaultVCpus ?? machine.cpus;
   const memoryBytes = (info.MemoryInfo?.SizeInMiB ?? Number.POSITIVE_INFINITY) * 2 ** 20;
   if (cpus >= machine.cpus && memoryBytes >= machine.memoryBytes) return [];
-  const message = `it has ${cpus} cpus and ${inGib(memoryBytes)} GiB; the machine has ${machine.cpus} and ${inGib(machine.memoryBytes)} GiB`;
+  const message = `it has ${tellCpus(cpus)} and ${inGib(memoryBytes)} GiB; the machine has ${machine.cpus} and ${inGib(machine.memoryBytes)} GiB`;
   return [warned(subject, message, 'Name a larger one, if the machine needs all it has.')];
 }
 

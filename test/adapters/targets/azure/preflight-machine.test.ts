@@ -184,9 +184,19 @@ describe('a size', () => {
   test.each<[string, JsonObject, MachineTraits]>([
     ['without Premium disks takes others', { size: 'Standard_A2_v2', diskType: 'StandardSSD_LRS' }, {}],
     ['in a zone where it is sold', { size: 'Standard_D2s_v5', zone: '1' }, {}],
+    ['in a zone that is given as a number', { size: 'Standard_D2s_v5', zone: 1 }, {}],
     ['without Trusted Launch boots by UEFI', { size: 'standard_m8ms' }, { firmware: 'uefi' }],
   ])('%s', async (_, to, traits) => {
     expect(await ground.failures({ to, traits })).toEqual([]);
+  });
+
+  test('of no machine so large is refused, and the largest one told', async () => {
+    expect(await ground.failures({ traits: { cpus: 400 } })).toMatchObject([
+      {
+        remedy: expect.stringMatching(/largest common one there is Standard_E64a?s_v5 \(64 cpus, 512 GiB\)/),
+      },
+      { subject: expect.stringContaining('quotas') },
+    ]);
   });
 
   test('that is smaller than the machine is warned of', async () => {
