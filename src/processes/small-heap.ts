@@ -14,8 +14,8 @@ const GROWTH_PERCENT = 50;
 export const SMALL_HEAP_FLAGS = ['--max-semi-space-size=4'];
 
 /**
- * Four MiB of new objects are swept by one thread in 2 ms. Helpers save a part of that and cost CPU time of their own, and
- * whoever began must be waited for: one that the kernel let wait for a core held up the event loop for 15 to 28 ms.
+ * Four MiB of new objects are swept by one thread in 1 or 2 ms. A helper that began must be waited for: one that the kernel
+ * then let wait for a core held up the event loop for 10 to 28 ms.
  */
 const SWEEP_ALONE = '--no-parallel-scavenge';
 
