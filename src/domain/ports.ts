@@ -129,6 +129,8 @@ export type Finding = {
   message: string;
   /** What to do; null when ok. */
   remedy: string | null;
+  /** Where what stands in the way is this machine's own landing: the run that made it. */
+  landedBy?: string;
 };
 
 // --- sources ----------------------------------------------------------------------------------------------------

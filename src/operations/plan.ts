@@ -1,6 +1,7 @@
 /** What would happen: reads the machines of a wave from their source and asks source, target and this host whether all is well. */
 import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import type { Machine } from '../domain/machine.ts';
+import { mergeFindings } from '../domain/merge-findings.ts';
 import type { Finding, PlannedMachine, Source, Target } from '../domain/ports.ts';
 import type { Wave, WaveMachine } from '../domain/wave.ts';
 import { checkMachines } from '../stages/preflight.ts';
@@ -49,18 +50,39 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
   return { wave, machines, findings };
 }
 
+/**
+ * The plan of a wave whose current run is `run`: what that run landed stands in nobody's way, since `landfall run` goes on
+ * with it. (A new run would meet it: that one is refused.)
+ */
+export function acceptOwnLandings(plan: Plan, run: string): Plan {
+  const findings = plan.findings.map((finding): Finding => {
+    if (finding.landedBy !== run) return finding;
+    const { subject } = finding;
+    const message = `this is the wave's own landing (run ${run})`;
+    const remedy = `Nothing is to be done: \`landfall run\` goes on with ${run}. For a new run (\`--again\`) it would be in the way; \`landfall run --again\` then says what can be done.`;
+    return { level: 'warn', subject, message, remedy, landedBy: run };
+  });
+  return { ...plan, findings };
+}
+
 /** Throws `preflight-refused` with every failed finding. */
 export function refuseFailedPlan(plan: Plan): void {
   const failed = plan.findings.filter((finding) => finding.level === 'fail');
   if (failed.length === 0) return;
-  const lines = failed.map(
-    ({ subject, message, remedy }) => `  ${subject}: ${message}${remedy === null ? '' : `. ${remedy}`}`,
+  const names = plan.wave.machines.map(({ name }) => name);
+  const lines = mergeFindings(failed, names).map(
+    ({ subject, message, remedy }) =>
+      `  ${subject}: ${remedy === null ? message : `${asSentence(message)} ${remedy}`}`,
   );
   throw new LandfallError({
     code: 'preflight-refused',
     message: `Wave ${plan.wave.name} was not started, ${failed.length === 1 ? 'one check' : `${failed.length} checks`} failed:\n${lines.join('\n')}`,
     context: { findings: failed.length },
   });
+}
+
+function asSentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 async function selectMachine(planned: WaveMachine, source: Source, signal: AbortSignal): Promise<Machine> {

@@ -8,7 +8,7 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { LedgerEntry, StepContext, UploadRequest } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { EBS_BLOCK_BYTES } from './ebs-client.ts';
-import { type AwsCall, ask, askUnless, awsCodeOf } from './errors.ts';
+import { type AwsCall, ask, askUnless, awsCodeOf, identityIn } from './errors.ts';
 import { mayNotBeVisibleYet } from './import-task.ts';
 import { TOKEN_TAG, tagsFor } from './names.ts';
 import { machineOptions } from './options.ts';
@@ -167,7 +167,7 @@ function explainKey(error: unknown, kmsKey: string | undefined): unknown {
   const key = kmsKey ?? "the account's default key for EBS";
   return new LandfallError({
     code: 'target-denied',
-    message: `${error.message} It is ${key} that may not be used: let the identity of this worker use it, as docs/aws.md shows under KMS.`,
+    message: `${error.message} It is ${key} that may not be used: let ${identityIn(error.message)} use it, as docs/aws.md shows under KMS.`,
     cause: error,
     context: error.context,
   });

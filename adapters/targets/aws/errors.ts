@@ -1,4 +1,5 @@
 /** AWS errors as Landfall's: what was attempted, on what, what AWS said, what to do. */
+import { hostname } from 'node:os';
 import { LandfallError } from '../../../src/domain/errors.ts';
 import {
   denied,
@@ -160,6 +161,8 @@ export function asAwsError(call: AwsCall, error: unknown): LandfallError {
   });
 }
 
+/** Errors are made where the request was: in a worker, whose log may be read elsewhere. */
+const CREDENTIALS = `the AWS credentials of Landfall on ${hostname()}`;
 const NEW_ENVIRONMENT =
   'A worker keeps the variables that it was started with: after a change, `landfall down` and start it again.';
 
@@ -169,14 +172,13 @@ function classify(
 ): TargetFailure {
   if (awsCode === 'AbortError') return { code: 'cancelled', retryable: false, remedy: '' };
   if (NO_IDENTITY.has(awsCode))
-    return denied(`Check the AWS credentials of this worker: \`landfall doctor\`. ${NEW_ENVIRONMENT}`);
+    return denied(`Check ${CREDENTIALS}: \`landfall doctor\` there. ${NEW_ENVIRONMENT}`);
   if (NO_PROVIDER.has(awsCode)) {
-    const remedy = `Check the AWS credentials of this worker: \`landfall doctor\`. ${NEW_ENVIRONMENT}`;
+    const remedy = `Check ${CREDENTIALS}: \`landfall doctor\` there. ${NEW_ENVIRONMENT}`;
     return { ...denied(remedy), retryable: true };
   }
-  if (EXPIRED.has(awsCode))
-    return denied(`Renew the AWS credentials of this worker, or set its clock right. ${NEW_ENVIRONMENT}`);
-  if (DENIED.has(awsCode)) return denied(`Grant ${action} on ${resource} to the identity of this worker.`);
+  if (EXPIRED.has(awsCode)) return denied(`Renew ${CREDENTIALS}, or set its clock right. ${NEW_ENVIRONMENT}`);
+  if (DENIED.has(awsCode)) return denied(`Grant ${action} on ${resource} to ${identityIn(said)}.`);
   if (THROTTLED.has(awsCode)) return unavailable('AWS throttles requests; it is tried again later.');
   if (UNREACHABLE.has(awsCode)) return unavailable('Check the network and the endpoint.');
   if (awsCode === 'NoSuchBucket') return missing('Create the bucket, or correct `bucket` of the target.');
@@ -192,6 +194,12 @@ function classify(
   if (isNetworkFailure(said)) return unavailable('Check the network and the endpoint.');
   if (status !== null && status >= 500) return unavailable('It is tried again later.');
   return refused('');
+}
+
+/** AWS mostly says who was denied. */
+export function identityIn(said: string): string {
+  const [, arn] = /\bUser: (arn:\S+)/.exec(said) ?? [];
+  return arn ?? `the identity of Landfall on ${hostname()} (\`aws sts get-caller-identity\` there)`;
 }
 
 function isQuota(awsCode: string): boolean {

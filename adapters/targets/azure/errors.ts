@@ -33,6 +33,8 @@ const NO_IDENTITY = new Set([
   'AuthenticationFailedInvalidHeader',
   'InvalidAuthenticationInfo',
 ]);
+/** Each link of the SDK's chain was asked: what it says of each, a thousand characters, is left to the cause. */
+const NOBODY = new Set(['AggregateAuthenticationError', 'CredentialUnavailableError']);
 const DENIED = new Set([
   'AuthorizationFailed',
   'LinkedAuthorizationFailed',
@@ -176,7 +178,10 @@ export function asAzureError(call: AzureCall, error: unknown): LandfallError {
   const said = saidBy(error);
   const status = statusOf(error);
   const { code, retryable, remedy } = classify(call, { azureCode, said, status });
-  const what = code === 'cancelled' ? 'was cancelled' : `failed: ${said}`;
+  const told = NOBODY.has(azureCode)
+    ? 'nothing gives an identity of Azure, or what gives it did not answer.'
+    : said;
+  const what = code === 'cancelled' ? 'was cancelled' : `failed: ${told}`;
   const requestId = requestIdOf(error);
   return new LandfallError({
     code,
@@ -203,6 +208,23 @@ function withoutSecrets(error: unknown): unknown {
   return bare;
 }
 
+/** https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** The certificate is of an authority that this host does not trust. */
+export function isUntrusted(azureCode: string): boolean {
+  return UNTRUSTED.has(azureCode);
+}
+
+export const TRUST =
+  'Set NODE_EXTRA_CA_CERTS to the file of that authority (PEM), in this shell and for the workers, before they start.';
+
 const CHECK_IDENTITY =
   'Check the identity of this worker (a service principal by AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, a managed identity, or `az login`): `landfall doctor`. A worker keeps the variables that it was started with: after a change, `landfall down` and start it again.';
 
@@ -212,6 +234,7 @@ function classify({ action, resource }: AzureCall, { azureCode, said, status }: 
   if (NO_IDENTITY.has(azureCode)) return { ...denied(CHECK_IDENTITY), retryable: status === null };
   if (status === 401) return denied(CHECK_IDENTITY);
   if (DENIED.has(azureCode)) return denied(grantRemedy(action, resource, said));
+  if (isUntrusted(azureCode)) return refused(TRUST);
   if (azureCode === 'RequestDisallowedByPolicy')
     return refused(
       'A policy of the subscription forbids it: have an exemption made, or set what it asks for (`tags`, `sku`, `location`).',

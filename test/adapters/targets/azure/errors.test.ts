@@ -42,6 +42,28 @@ describe('an error of Azure', () => {
     expect(error.message).toMatch(remedy);
   });
 
+  test('of a chain without an identity is told in a sentence, the words of its links left to the cause', () => {
+    const said = 'ChainedTokenCredential authentication failed. '.repeat(30);
+    const name = 'AggregateAuthenticationError';
+    const error = asAzureError(CALL, Object.assign(new Error(said), { name }));
+    expect(error).toMatchObject({
+      code: 'target-denied',
+      context: { azureCode: name },
+      cause: { message: said },
+    });
+    expect(error.message).toMatch(/failed: nothing gives an identity of Azure, .*AZURE_TENANT_ID/);
+    expect(error.message).not.toContain('ChainedTokenCredential');
+  });
+
+  test('of a certificate that is not trusted names the variable that trusts it', () => {
+    const code = 'DEPTH_ZERO_SELF_SIGNED_CERT';
+    const error = asAzureError(CALL, Object.assign(new Error('self-signed certificate'), { code }));
+    expect(error).toMatchObject({
+      retryable: false,
+      message: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
+    });
+  });
+
   test('names the linked right that is missing, not the one that was asked for', () => {
     const said =
       "The client 'x' has permission to perform action 'a' on scope 's'; however, it does not have permission to perform action(s) 'Microsoft.Compute/diskEncryptionSets/read' on the linked scope(s) '/sub/des' (respectively).";

@@ -95,6 +95,13 @@ describe('Resource Manager', () => {
   );
 });
 
+test('says that verify will not be possible where no snapshots are kept', async () => {
+  expect(await ground.warnings({ options: { keepSnapshots: false } })).toMatchObject([
+    { subject: 'landfall verify', remedy: expect.stringContaining('keepSnapshots: true') },
+  ]);
+  expect(await ground.warnings({})).toEqual([]);
+});
+
 describe('the role of docs/azure.md', () => {
   const ROLE = [
     ...LANDING_ACTIONS,
