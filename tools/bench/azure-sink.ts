@@ -96,6 +96,7 @@ async function putPages(request: IncomingMessage, { uploadBytes, held }: Disk): 
   request.on('data', (bytes: Buffer) => {
     arrivedBytes += bytes.length;
     checksum.append(bytes);
+    freeNow(bytes);
   });
   await once(request, 'end');
   const isPage = first !== '' && start % PAGE_BYTES === 0 && lengthBytes % PAGE_BYTES === 0;
@@ -111,6 +112,11 @@ async function putPages(request: IncomingMessage, { uploadBytes, held }: Disk): 
     'x-ms-blob-sequence-number': '0',
   };
   return { status: 201, headers };
+}
+
+/** 16,384 such buffers a GiB: the collector would take 0.8 s to free them. Not where others share the memory. */
+function freeNow({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 function checksumFor({ headers }: IncomingMessage): Checksum {

@@ -21,8 +21,8 @@ const DISTANCES = TERMS.filter((term) => term < FOLD_BYTES).map((term) => FOLD_B
 /** Of bytes, in one step of the loop. None of them is needed within the step: 4970 come between. */
 export const FOLD_STEP_BYTES = 64;
 
-/** Of 64 KiB. */
-const MEMORY_PAGES = 4;
+/** Of 64 KiB: the window, and a block of 512 KiB. */
+const MEMORY_PAGES = 9;
 const VECTOR_BYTES = 16;
 
 export type Fold = {
@@ -49,15 +49,17 @@ export function openFold(): Fold | null {
   return { memory: new Uint8Array(memory.buffer), fold };
 }
 
-/**
- * What is left to be checked: folded bytes are sums with bytes of the window, too, which have not been cleared. In place.
- */
-export function unfoldWindow(window: Uint8Array): void {
-  for (let at = FOLD_BYTES - 1; at >= 0; at -= 1) {
-    let sum = window[at] as number;
-    for (const distance of DISTANCES) if (at >= distance) sum ^= window[at - distance] as number;
-    window[at] = sum;
-  }
+/** What is left to be checked: of a folded window, without what its own bytes gave to others in it. */
+export function unfoldWindow(window: Uint8Array): Uint8Array {
+  const left = window.slice(0, FOLD_BYTES);
+  for (const distance of DISTANCES) xorInto(left, { from: window, distance });
+  return left;
+}
+
+/** A function of its own: it is compiled for what it is given, which is always the same. */
+function xorInto(into: Uint8Array, { from, distance }: { from: Uint8Array; distance: number }): void {
+  for (let at = distance; at < into.length; at += 1)
+    into[at] = (into[at] as number) ^ (from[at - distance] as number);
 }
 
 /** WebAssembly's own names. https://webassembly.github.io/spec/core/binary/instructions.html */

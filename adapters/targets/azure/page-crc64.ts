@@ -71,8 +71,7 @@ function openFolded({ memory, fold: foldBytes }: Fold): Crc64 {
     digest() {
       const rest = openCalculator();
       if (isBegun) {
-        const window = held.subarray(0, FOLD_BYTES);
-        unfoldWindow(window);
+        const window = unfoldWindow(held);
         // The calculator begins with ones as well.
         invert(window);
         rest.append(window);
