@@ -51,7 +51,7 @@ export function openFold(): Fold | null {
 
 /** What is left to be checked: of a folded window, without what its own bytes gave to others in it. */
 export function unfoldWindow(window: Uint8Array): Uint8Array {
-  const left = window.slice(0, FOLD_BYTES);
+  const left = new Uint8Array(window.subarray(0, FOLD_BYTES));
   for (const distance of DISTANCES) xorInto(left, { from: window, distance });
   return left;
 }
