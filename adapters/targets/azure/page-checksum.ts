@@ -3,7 +3,7 @@
  * endpoint takes it, else MD5, else none. Endpoints of managed disks differ, and no document says which takes what: the
  * first refusal tells. https://learn.microsoft.com/rest/api/storageservices/put-page
  *
- * On one core of Node 24, 4 MiB take 0.4 ms by CRC64 and 5.6 ms by MD5, and hold the event loop for that long.
+ * On one core of Node 24, 4 MiB take 0.7 ms by CRC64 and 5.6 ms by MD5, and hold the event loop for that long.
  */
 import { createHash } from 'node:crypto';
 import type { PageBlobUploadPagesOptions } from '@azure/storage-blob';

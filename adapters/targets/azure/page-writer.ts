@@ -4,7 +4,10 @@
  * to come: while requests are few, each block goes at once; when the limit is reached, blocks gather behind it.
  * https://learn.microsoft.com/rest/api/storageservices/put-page
  *
- * Memory: what callers wait with (`MAX_BLOCKS_AT_ONCE` × 512 KiB), and 4 MiB a request for neighbours put together.
+ * Blocks go to the socket as they are, one after the other, each when the one before is gone: 4 MiB put together and sent
+ * as one cost the kernel and the copy 1 s a GiB more.
+ *
+ * Memory: what callers wait with (`MAX_BLOCKS_AT_ONCE` × 512 KiB).
  */
 import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
