@@ -49,8 +49,17 @@ export const shutdownSchema = z.strictObject({
     .describe('Cut it off when that time is over: a power failure to its guest. Default: false'),
 });
 
+/** Words of a command are seen by everybody on the host, so no secret may come into them. */
 const commandSchema = z
-  .array(z.string().min(1), { error: 'must be a list: the program and its arguments' })
+  .array(
+    z
+      .string()
+      .min(1)
+      .refine((word) => !word.includes('${env:'), {
+        error: 'may hold no reference to the environment: a program finds its own in it, as $NAME',
+      }),
+    { error: 'must be a list: the program and its arguments' },
+  )
   .min(1);
 
 export const checkSchema = z

@@ -58,7 +58,7 @@ describe('stepKey', () => {
 });
 
 describe('queues', () => {
-  it('serve admit with the pool of validate, what turns machines off and on with that of power', () => {
+  it('serve what needs the source's power with the pool of that name, every other step with its own', () => {
     expect(STEP_STAGES.map((stage) => [stage, poolOf(stage)])).toEqual([
       ['shutdown', 'power'],
       ['export', 'export'],
@@ -66,7 +66,7 @@ describe('queues', () => {
       ['upload', 'upload'],
       ['import', 'import'],
       ['validate', 'validate'],
-      ['admit', 'validate'],
+      ['admit', 'power'],
       ['rollback', 'power'],
     ]);
   });

@@ -38,5 +38,5 @@ async function discard(
   }
   const deps = discardDeps(app, run, context.interrupted);
   const removals = await discardMachines({ run, machines, reason: options.reason ?? null }, deps);
-  showRemovals(context, removals, options.json === true);
+  showRemovals(context, removals, { json: options.json === true });
 }
