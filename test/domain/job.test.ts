@@ -58,7 +58,7 @@ describe('stepKey', () => {
 });
 
 describe('queues', () => {
-  it('serve what needs the source's power with the pool of that name, every other step with its own', () => {
+  it('serve shutdown, admit and rollback with the pool of power, every other step with its own', () => {
     expect(STEP_STAGES.map((stage) => [stage, poolOf(stage)])).toEqual([
       ['shutdown', 'power'],
       ['export', 'export'],
