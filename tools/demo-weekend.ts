@@ -2,12 +2,11 @@
  * An unattended weekend: five machines run at a libvirt of the demo's own; a wave waits for its window and for approval,
  * shuts them down in order, moves four of them, and takes back the fifth, which does not boot in the cloud.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import pc from 'picocolors';
-import { Temporal } from 'temporal-polyfill';
 import type { RunningTool } from '../src/processes/child.ts';
 import { findCloud } from './demo-cloud.ts';
 import {
@@ -23,11 +22,10 @@ import {
 } from './demo-scene.ts';
 import { startWeekendEstate, untilLoggedIn, WEEKEND_GUESTS } from './libvirt/estate.ts';
 import { type OwnLibvirt, startLibvirt } from './libvirt/libvirtd.ts';
+import { openSoon } from './libvirt/weekend-wave.ts';
 
-const WAVE = join(import.meta.dirname, '..', 'workflows', 'demo-weekend.yaml');
 const EXIT_PARTIAL = 3;
 const OPENS_IN_SECONDS = 20;
-const STAYS_OPEN_SECONDS = 900;
 /** The one that is tied to its virtio disk. */
 const TAKEN_BACK = 'old-batch';
 
@@ -91,15 +89,9 @@ async function setUp(signal: AbortSignal): Promise<void> {
   await execa(process.execPath, [script, 'weekend'], { stdio: 'inherit', cancelSignal: signal });
 }
 
-/** The wave as it stands in workflows/, with a window that opens soon. */
 async function writeWave(): Promise<string> {
-  const now = Temporal.Now.zonedDateTimeISO('UTC').round({ smallestUnit: 'second', roundingMode: 'ceil' });
-  const local = (seconds: number): string => now.add({ seconds }).toPlainDateTime().toString();
-  const text = (await readFile(WAVE, 'utf8'))
-    .replace(/^( +opens:) .*$/m, `$1 '${local(OPENS_IN_SECONDS)}'`)
-    .replace(/^( +closes:) .*$/m, `$1 '${local(OPENS_IN_SECONDS + STAYS_OPEN_SECONDS)}'`);
   const path = join(DEMO_HOME, 'weekend.yaml');
-  await writeFile(path, text);
+  await writeFile(path, await openSoon({ opensInSeconds: OPENS_IN_SECONDS }));
   return path;
 }
 
