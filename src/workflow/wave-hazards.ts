@@ -88,13 +88,14 @@ export function findBadReferences({ yaml, data, problems }: WaveReview): void {
     }
   };
   if (!isMapping(data)) return;
-  const { source, target, defaults, machines } = data;
-  const options = { source, target, defaults: isMapping(defaults) ? { to: defaults.to } : null };
+  const { source, target, notify, defaults, machines } = data;
+  const ofDefaults = isMapping(defaults) ? { to: defaults.to ?? null, hooks: defaults.hooks ?? null } : null;
+  const options = { source, target, notify, defaults: ofDefaults };
   for (const [key, value] of Object.entries(options))
     if (value !== undefined) visit(value as JsonValue, [key]);
   if (!Array.isArray(machines)) return;
   for (const [index, machine] of machines.entries()) {
     if (!isMapping(machine)) continue;
-    for (const key of ['from', 'to']) visit(machine[key] ?? null, ['machines', index, key]);
+    for (const key of ['from', 'to', 'hooks']) visit(machine[key] ?? null, ['machines', index, key]);
   }
 }
