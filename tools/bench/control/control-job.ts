@@ -1,0 +1,29 @@
+/** What the bench `control` asks of a worker process, and what that answers, as JSON lines on its standard output. */
+import { STEP_STAGES, type StepStage } from '../../../src/domain/job.ts';
+
+export type ControlJob = {
+  redisUrl: string;
+  /** `landfall`: pools, conductor and scheduler as in `landfall up`; `plain`: BullMQ alone, each job adding the next. */
+  kind: 'landfall' | 'plain';
+  /** Fires timers and reconciles. */
+  schedules: boolean;
+};
+
+/** Of one process, from when it was told to measure until it was told to stop. */
+export type ControlFigures = {
+  cpuMs: number;
+  worstBlockMs: number;
+};
+
+export type ControlMessage =
+  | { kind: 'ready' }
+  /** Twice a second while it changes: what was done up to now. */
+  | { kind: 'count'; steps: number; chains: number; lastFirstStepAt: number }
+  | { kind: 'ended'; figures: ControlFigures };
+
+/** What a machine goes through that lands: each stage is a job. */
+export const STEPS_OF_A_LANDING: readonly StepStage[] = STEP_STAGES.filter((stage) => stage !== 'rollback');
+export const FIRST_STEP: StepStage = 'shutdown';
+
+/** Of each pool in each process. */
+export const CONCURRENCY = 50;
