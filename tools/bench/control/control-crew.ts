@@ -2,13 +2,13 @@
 import { join } from 'node:path';
 import { startTool } from '../../../src/processes/child.ts';
 import { SMALL_HEAP_FLAGS } from '../../../src/processes/small-heap.ts';
-import type { ControlFigures, ControlJob, ControlMessage } from './control-job.ts';
+import type { ControlJob, ControlMessage } from './control-job.ts';
 
 export type ControlCrew = AsyncDisposable & {
   /** Of all processes together, as they told last. */
   counts(): { steps: number; chains: number; lastFirstStepAt: number };
-  /** Ends the processes. */
-  finish(): Promise<readonly ControlFigures[]>;
+  /** Ends the processes, after which the counts are final. */
+  finish(): Promise<void>;
 };
 
 /** On two cores, beside Redis. */
@@ -38,7 +38,7 @@ export async function startControlCrew(
         lastFirstStepAt: Math.max(...counts.map(({ lastFirstStepAt }) => lastFirstStepAt)),
       };
     },
-    finish: () => Promise.all(members.map((member) => member.finish())),
+    finish: async () => void (await Promise.all(members.map((member) => member.finish()))),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -46,7 +46,6 @@ export async function startControlCrew(
 async function startMember(job: ControlJob, signal: AbortSignal) {
   const ready = Promise.withResolvers<void>();
   let count = { steps: 0, chains: 0, lastFirstStepAt: 0 };
-  let figures: ControlFigures | null = null;
   const worker = await startTool({
     command: process.execPath,
     args: [...SMALL_HEAP_FLAGS, WORKER, JSON.stringify(job)],
@@ -55,7 +54,6 @@ async function startMember(job: ControlJob, signal: AbortSignal) {
       const message = JSON.parse(line) as ControlMessage;
       if (message.kind === 'ready') ready.resolve();
       if (message.kind === 'count') count = message;
-      if (message.kind === 'ended') figures = message.figures;
     },
   });
   void worker.exited.then(({ stderr }) => ready.reject(new Error(`A worker of the bench ended: ${stderr}`)));
@@ -63,10 +61,9 @@ async function startMember(job: ControlJob, signal: AbortSignal) {
   return {
     ready: ready.promise,
     count: () => count,
-    async finish(): Promise<ControlFigures> {
-      const { stderr } = await worker.stop();
-      if (figures === null) throw new Error(`A worker of the bench told nothing at its end: ${stderr}`);
-      return figures;
+    async finish(): Promise<void> {
+      const { exitCode, stderr } = await worker.stop();
+      if (exitCode !== 0) throw new Error(`A worker of the bench ended with status ${exitCode}: ${stderr}`);
     },
     [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose](),
   };

@@ -9,17 +9,10 @@ export type ControlJob = {
   schedules: boolean;
 };
 
-/** Of one process, from when it was told to measure until it was told to stop. */
-export type ControlFigures = {
-  cpuMs: number;
-  worstBlockMs: number;
-};
-
 export type ControlMessage =
   | { kind: 'ready' }
-  /** Twice a second while it changes: what was done up to now. */
-  | { kind: 'count'; steps: number; chains: number; lastFirstStepAt: number }
-  | { kind: 'ended'; figures: ControlFigures };
+  /** While it changes: what was done up to now; at its end once more. */
+  | { kind: 'count'; steps: number; chains: number; lastFirstStepAt: number };
 
 /** What a machine goes through that lands: each stage is a job. */
 export const STEPS_OF_A_LANDING: readonly StepStage[] = STEP_STAGES.filter((stage) => stage !== 'rollback');

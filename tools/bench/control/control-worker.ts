@@ -9,7 +9,6 @@ import { startScheduler } from '../../../src/queue/scheduler.ts';
 import { PREFIX } from '../../../src/state/keys.ts';
 import { listenForStops } from '../../../src/state/signals.ts';
 import { openState } from '../../../src/state/state.ts';
-import { startProcessFigures } from '../process-figures.ts';
 import {
   CONCURRENCY,
   type ControlJob,
@@ -29,7 +28,6 @@ keepHeapSmall();
 const job = JSON.parse(process.argv[2] ?? '') as ControlJob;
 const count = { steps: 0, chains: 0, lastFirstStepAt: 0 };
 {
-  const finish = await startProcessFigures();
   await using workers = job.kind === 'landfall' ? await serveLandfall() : await servePlain();
   void workers;
   tell({ kind: 'ready' });
@@ -41,9 +39,7 @@ const count = { steps: 0, chains: 0, lastFirstStepAt: 0 };
   }, COUNT_EVERY_MS);
   await stopped.promise;
   clearInterval(timer);
-  const { cpuMs, worstBlockMs } = await finish();
   tell({ kind: 'count', ...count });
-  tell({ kind: 'ended', figures: { cpuMs, worstBlockMs } });
 }
 
 function noteStep(stage: StepStage): void {
