@@ -8,6 +8,8 @@ import { nameIn, openRunGround, type RunGround, succeed } from './run-ground.ts'
 
 const PERIOD_MS = 600_000;
 const LENGTH_MS = 60_000;
+/** A clock that is moved by hand tells no timer. */
+const NOTICES_SOON = { reconcileEveryMs: 300 };
 
 vi.mock('../../src/domain/next-window.ts', () => ({
   nextWindow(_spec: WindowSpec, now: number) {
@@ -51,23 +53,27 @@ test('a machine that is held in its middle goes back when the window closes; tho
     await sleep(60_000, undefined, { signal: work.context.signal }).catch(() => {});
     throw work.context.signal.reason;
   };
-  await ground.withPools(runStep, async () => {
-    await entered.promise;
-    const later = { run: run.id, machine: nameIn(run, 'later') };
-    // Out of the way of the slot that the other gives up.
-    await ground.conductor.change(later, holdMachine);
-    await ground.conductor.change({ run: run.id, machine: nameIn(run, 'held') }, holdMachine);
-    ground.shiftClock(LENGTH_MS);
-    await ground.conductor.change(later, (record) => ({ ...record, status: 'waiting' }));
-    await ground.untilMachine(run, 'held', 'rolled-back');
-    await expect
-      .poll(async () => (await ground.state.runs.get(run.id))?.window?.opensAt)
-      .toBe(opensAt + PERIOD_MS);
-    await ground.untilStatus(run, 'scheduled');
-    expect((await ground.record(run, 'later')).status).toBe('waiting');
-    isHanging = false;
-    ground.shiftClock(PERIOD_MS - LENGTH_MS);
-    await ground.untilStatus(run, 'partial');
-    expect((await ground.record(run, 'later')).status).toBe('landed');
-  });
+  await ground.withPools(
+    runStep,
+    async () => {
+      await entered.promise;
+      const later = { run: run.id, machine: nameIn(run, 'later') };
+      // Out of the way of the slot that the other gives up.
+      await ground.conductor.change(later, holdMachine);
+      await ground.conductor.change({ run: run.id, machine: nameIn(run, 'held') }, holdMachine);
+      ground.shiftClock(LENGTH_MS);
+      await ground.conductor.change(later, (record) => ({ ...record, status: 'waiting' }));
+      await ground.untilMachine(run, 'held', 'rolled-back');
+      await expect
+        .poll(async () => (await ground.state.runs.get(run.id))?.window?.opensAt)
+        .toBe(opensAt + PERIOD_MS);
+      await ground.untilStatus(run, 'scheduled');
+      expect((await ground.record(run, 'later')).status).toBe('waiting');
+      isHanging = false;
+      ground.shiftClock(PERIOD_MS - LENGTH_MS);
+      await ground.untilStatus(run, 'partial');
+      expect((await ground.record(run, 'later')).status).toBe('landed');
+    },
+    NOTICES_SOON,
+  );
 });
