@@ -9,7 +9,7 @@ import type { RunEvent } from '../domain/events.ts';
 import type { Job } from '../domain/job.ts';
 import { beginStep, currentStep, unblockMachine } from '../domain/machine-changes.ts';
 import { isAtRest, type MachineRecord, type MachineStatus } from '../domain/machine-record.ts';
-import type { RunRecord } from '../domain/run-record.ts';
+import type { GroupCounts, RunRecord } from '../domain/run-record.ts';
 import type { Lease } from '../state/lease.ts';
 import type { Standing } from '../state/machine-store.ts';
 import { publishStop } from '../state/signals.ts';
@@ -92,9 +92,9 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
 
   const unblockAfter = async ({ run, machine, plan }: MachineRecord): Promise<void> => {
     await unblock(run, machine.name, () => true);
-    if (plan.group === null) return;
+    if (plan.group === null || (await state.machines.dependents(run, plan.group)).length === 0) return;
     const group = (await state.machines.counts(run)).groups[plan.group];
-    if (group !== undefined && group.landed >= group.machines) await unblock(run, plan.group, () => true);
+    if (hasGroupLanded(group)) await unblock(run, plan.group, () => true);
   };
 
   const unblock = async (run: string, landed: string, isMeant: (name: string) => boolean): Promise<void> => {
@@ -127,6 +127,8 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
   };
 
   const lookAtRun: Conductor['lookAtRun'] = async (id) => {
+    // Set anew: it may be lost, or have fired before a clock was put back.
+    desk.timers.delete(id);
     const run = await advance(id);
     const statuses = await state.machines.statuses(id, run.machines);
     const concerned = concernedStatuses(await viewNow(id));
@@ -187,9 +189,7 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
       if (counts.blocked === 0) return;
       const statuses = await state.machines.statuses(run.id, run.machines);
       for (const node of await state.machines.prerequisites(run.id)) {
-        const group = counts.groups[node];
-        const hasLanded =
-          group === undefined ? statuses.get(node) === 'landed' : group.landed >= group.machines;
+        const hasLanded = statuses.get(node) === 'landed' || hasGroupLanded(counts.groups[node]);
         if (hasLanded) await unblock(run.id, node, (name) => statuses.get(name) === 'blocked');
       }
     },
@@ -211,6 +211,10 @@ function concernedStatuses(view: WaveView): ReadonlySet<MachineStatus> {
   if (view.overrun !== null || view.isOver)
     return new Set(['blocked', 'waiting', 'moving', 'held', 'rolling-back']);
   return new Set(view.isOpen ? ['moving', 'rolling-back'] : ['rolling-back']);
+}
+
+function hasGroupLanded(group: GroupCounts | undefined): boolean {
+  return group !== undefined && group.landed >= group.machines;
 }
 
 function hasMoved({ before, after }: Changed): boolean {
