@@ -100,14 +100,13 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
         controller.abort('stop' satisfies AbortReason);
     }
   };
-  // While Redis is away one look hangs, and others need not queue behind it.
-  let looking: Promise<void> | null = null;
-  const watch = setInterval(() => {
-    looking ??= endUnwanted()
-      .catch(() => {})
-      .finally(() => {
-        looking = null;
-      });
+  let isWatching = false;
+  const watch = setInterval(async () => {
+    // While Redis is away a look hangs: no other need queue behind it.
+    if (isWatching) return;
+    isWatching = true;
+    await endUnwanted().catch(() => {});
+    isWatching = false;
   }, watchEveryMs);
   return {
     stage,
