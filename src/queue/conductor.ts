@@ -11,7 +11,7 @@ import { beginStep, currentStep, unblockMachine } from '../domain/machine-change
 import { isAtRest, type MachineRecord, type MachineStatus } from '../domain/machine-record.ts';
 import type { GroupCounts, RunRecord } from '../domain/run-record.ts';
 import type { Lease } from '../state/lease.ts';
-import type { Standing } from '../state/machine-store.ts';
+import type { KnownRecord, Standing } from '../state/machine-store.ts';
 import { publishStop } from '../state/signals.ts';
 import { sweepSlots } from '../state/slots.ts';
 import type { State } from '../state/state.ts';
@@ -33,7 +33,7 @@ export type { RunChange } from './run-change.ts';
 
 /** May this job do its step? `withdrawn`: not now; its job is to go, and is offered again when its run is released. */
 export type Begin =
-  | { kind: 'begun'; run: RunRecord; record: MachineRecord }
+  | { kind: 'begun'; run: RunRecord; record: MachineRecord; last: KnownRecord | null }
   | { kind: 'withdrawn' }
   | { kind: 'ended' };
 
@@ -47,6 +47,8 @@ export type Conductor = {
   look(of: MachineRef): Promise<Advance | null>;
   /** A job is about to do its step, under its lease. `known`: how things stood when it was delivered. */
   begin(job: Job, held: { lease: Lease; known: Standing }): Promise<Begin>;
+  /** Commits how an attempt ended, and gives its lease back in the same step. Otherwise as `change`. */
+  end(job: Job, held: { lease: Lease; last: KnownRecord | null }, change: MachineChange): Promise<void>;
   /** Looks at a run as a whole: starts waiting machines while slots are free, and settles its status. */
   advanceRun(run: string): Promise<RunRecord>;
   /** The same, and looks at each machine that the run's own state may move. Gives the jobs that are wanted. */
@@ -174,9 +176,13 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
       };
       const begun = await changeAndAdvance({ of: job, change, lease, known }, 'new');
       if (begun === null) return refused;
-      const { run, after } = begun;
-      if (currentStep(after.record, job) === null) return { kind: 'ended' };
-      return { kind: 'begun', run, record: after.record };
+      const { run, mark } = begun;
+      const { record } = begun.after;
+      if (currentStep(record, job) === null) return { kind: 'ended' };
+      return { kind: 'begun', run, record, last: mark === null ? null : { record, mark } };
+    },
+    async end(job, { lease, last }, change) {
+      await changeAndAdvance({ of: job, change, lease, last, endsLease: true }, 'new');
     },
     advanceRun: advance,
     lookAtRun,

@@ -29,6 +29,8 @@ export type Lease = AsyncDisposable & {
   token: string;
   /** Aborts when the lease may be lost. */
   signal: AbortSignal;
+  /** It ended together with what was written last: there is nothing left to release. */
+  forget(): void;
 };
 
 export type LeaseReply = { kind: 'held'; lease: Lease } | { kind: 'taken'; freeInMs: number };
@@ -70,15 +72,24 @@ function holdLease(held: { redis: Redis; key: string; token: string; since: numb
   const watch = setInterval(() => {
     if (performance.now() > expiresAt - SAFETY_MS) lose();
   }, 250);
+  let isForgotten = false;
+  const stop = (): void => {
+    clearInterval(renewal);
+    clearInterval(watch);
+  };
   return {
     key,
     token,
     signal: controller.signal,
+    forget() {
+      isForgotten = true;
+      stop();
+    },
     async [Symbol.asyncDispose]() {
-      clearInterval(renewal);
-      clearInterval(watch);
+      stop();
       // Where Redis is away the lease ends by itself.
-      if (!controller.signal.aborted) await within(RELEASE_MS, RELEASE(redis, [key], [token]));
+      if (!controller.signal.aborted && !isForgotten)
+        await within(RELEASE_MS, RELEASE(redis, [key], [token]));
     },
   };
 }
