@@ -1,8 +1,7 @@
 /** A real Redis with queues and a conductor, runs on it, and pools that do steps as a test says. */
 import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
-import type { Job } from '../../src/domain/job.ts';
-import { POOLS, type PoolName } from '../../src/domain/job.ts';
+import { type Job, POOLS, type PoolName, stepKey } from '../../src/domain/job.ts';
 import type { MachineRecord, MachineStatus, StepOutput } from '../../src/domain/machine-record.ts';
 import type { Clock } from '../../src/domain/ports.ts';
 import type { RunRecord, RunStatus } from '../../src/domain/run-record.ts';
@@ -102,6 +101,29 @@ export async function openRunGround(): Promise<RunGround> {
       expect.poll(async () => (await record(run, machine)).status, patience).toBe(status),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Hangs at one step of any machine until it is aborted, or until it is let go. */
+export function hangingAt(step: string) {
+  const entered = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<unknown>();
+  const gate = Promise.withResolvers<void>();
+  const runStep: RunStep = async (work) => {
+    if (stepKey(work.job) !== step) return succeed(work);
+    entered.resolve();
+    const { signal } = work.context;
+    const abortion = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    try {
+      await Promise.race([gate.promise, abortion]);
+    } catch (reason) {
+      aborted.resolve(reason);
+      throw reason;
+    }
+    return succeed(work);
+  };
+  return { runStep, entered: entered.promise, aborted: aborted.promise, letGo: () => gate.resolve() };
 }
 
 function makeWished(id: string, wish: RunWish): RunRecord {
