@@ -9,6 +9,7 @@ import {
 import type { MachineRecord } from '../../src/domain/machine-record.ts';
 import type { CommitResult } from '../../src/state/commit-machine.ts';
 import { keys } from '../../src/state/keys.ts';
+import { acquireLease } from '../../src/state/lease.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
@@ -137,6 +138,44 @@ describe('a limit per host', () => {
     expect(await next(2)).toEqual(['a', 'c']);
     await commit('r1', 'a', start, 1);
     expect(await next(9)).toEqual(['c', 'd']);
+  });
+});
+
+describe('a machine’s record', () => {
+  test('that its reader committed last is not read again, unless somebody changed it', async () => {
+    await createRun('r1', { a: {} });
+    const record = await state.machines.get('r1', 'a');
+    const changed = record === null ? null : start(record);
+    if (changed === null) throw new Error('it does not start');
+    await state.machines.commit({ record: changed, events: [], limit: 10, lease: null, mark: 'mine' });
+    const known = { record: { ...changed, version: 1 }, mark: 'mine' };
+    const of = { run: 'r1', machine: 'a' };
+    expect((await state.machines.standing(of, known))?.record).toBe(known.record);
+    expect((await state.machines.standing(of))?.record).toEqual(known.record);
+    await commit('r1', 'a', (current) => cancelMachine(current, 2));
+    expect((await state.machines.standing(of, known))?.record).toMatchObject({
+      status: 'cancelled',
+      version: 2,
+    });
+  });
+
+  test('takes its attempt’s lease with it when that is over; a commit that is refused leaves it', async () => {
+    await createRun('r1', { a: {} });
+    const reply = await acquireLease(state.redis, { run: 'r1', machine: 'a', step: 'export/0' });
+    if (reply.kind === 'taken') throw new Error('the lease is taken');
+    await using lease = reply.lease;
+    const record = await state.machines.get('r1', 'a');
+    if (record === null) throw new Error('no record');
+    const outcome = { events: [], limit: 10, lease, endsLease: true };
+    expect(await state.machines.commit({ ...outcome, record: { ...record, version: 7 } })).toEqual({
+      kind: 'conflict',
+    });
+    expect(await state.redis.exists(lease.key)).toBe(1);
+    expect(await state.machines.commit({ ...outcome, record })).toEqual({ kind: 'committed' });
+    expect(await state.redis.exists(lease.key)).toBe(0);
+    expect(await state.machines.commit({ ...outcome, record: { ...record, version: 1 } })).toEqual({
+      kind: 'stale',
+    });
   });
 });
 
