@@ -5,11 +5,12 @@
  */
 import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import { type Job, stepKey } from '../domain/job.ts';
-import { beginStep, currentStep, failStep, finishStep } from '../domain/machine-changes.ts';
+import { currentStep, failStep, finishStep } from '../domain/machine-changes.ts';
 import type { MachineRecord, StepOutput } from '../domain/machine-record.ts';
 import type { StepContext, StepOutcome } from '../domain/ports.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import { acquireLease, type Lease } from '../state/lease.ts';
+import type { KnownRecord } from '../state/machine-store.ts';
 import type { State } from '../state/state.ts';
 import type { Conductor } from './conductor.ts';
 import { createProgressReporter } from './progress-reporter.ts';
@@ -26,7 +27,9 @@ export type RunStep = (work: {
 export type AttemptEnd =
   | { kind: 'ended' }
   /** Give the worker slot back and deliver the same job again later. */
-  | { kind: 'later'; afterMs: number };
+  | { kind: 'later'; afterMs: number }
+  /** Its run is held: take the job out of its queue, so that it can be offered again; then look at the machine. */
+  | { kind: 'withdrawn' };
 
 /** Why an attempt's signal aborted. */
 export type AbortReason = 'shutdown' | 'stop';
@@ -41,10 +44,9 @@ export async function attemptStep(
   { job, signal }: { job: Job; signal: AbortSignal },
 ): Promise<AttemptEnd> {
   const { state, conductor } = deps;
-  const run = await state.runs.get(job.run);
-  const record = run === null ? null : await state.machines.get(job.run, job.machine);
-  if (run === null || record === null) return { kind: 'ended' };
-  if (currentStep(record, job) === null) {
+  const known = await state.machines.standing({ run: job.run, machine: job.machine });
+  if (known === null || known.record === null) return { kind: 'ended' };
+  if (currentStep(known.record, job) === null) {
     // A second delivery. Its first may have been killed between commit and adding what follows.
     await conductor.look(job);
     return { kind: 'ended' };
@@ -53,8 +55,13 @@ export async function attemptStep(
   if (reply.kind === 'taken')
     return { kind: 'later', afterMs: Math.max(LEASE_POLL_FLOOR_MS, reply.freeInMs) };
   await using lease = reply.lease;
+  const begin = await conductor.begin(job, { lease, known });
+  if (begin.kind !== 'begun') return begin;
+  const { run, record, last } = begin;
   return await attemptUnderLease(deps, {
     run,
+    record,
+    last,
     job,
     lease,
     signal: AbortSignal.any([signal, lease.signal]),
@@ -62,14 +69,20 @@ export async function attemptStep(
   });
 }
 
-type Attempt = { run: RunRecord; job: Job; lease: Lease; signal: AbortSignal; stop: AbortSignal };
+type Attempt = {
+  run: RunRecord;
+  record: MachineRecord;
+  /** As this attempt committed it at its begin; null where an earlier delivery began. */
+  last: KnownRecord | null;
+  job: Job;
+  lease: Lease;
+  signal: AbortSignal;
+  stop: AbortSignal;
+};
 
 async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<AttemptEnd> {
   const { state, conductor, runStep } = deps;
-  const { run, job, lease, signal } = attempt;
-  await conductor.change(job, (record, _view, now) => beginStep(record, job, now), lease);
-  const record = await state.machines.get(job.run, job.machine);
-  if (record === null || currentStep(record, job) === null) return { kind: 'ended' };
+  const { run, record, job, lease, signal } = attempt;
   const progress = createProgressReporter(state, job);
   const { machine } = job;
   const step = stepKey(job);
@@ -90,7 +103,7 @@ async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<A
     if (outcome.kind === 'wait') return { kind: 'later', afterMs: outcome.afterMs };
     lease.signal.throwIfAborted();
     const output = outcome.value;
-    await conductor.change(job, (before, _view, now) => finishStep(before, { job, output, now }), lease);
+    await conductor.end(job, attempt, (before, _view, now) => finishStep(before, { job, output, now }));
     return { kind: 'ended' };
   } catch (thrown) {
     return await endFailedAttempt(deps, attempt, thrown);
@@ -106,10 +119,8 @@ async function endFailedAttempt(deps: AttemptDeps, attempt: Attempt, thrown: unk
   const error = described(asLandfallError(thrown), job);
   if (lease.signal.aborted || error.code === 'lease-lost')
     return { kind: 'later', afterMs: LEASE_POLL_FLOOR_MS };
-  await deps.conductor.change(
-    job,
-    (before, view, now) => failStep(before, { job, error, now, tries: view.tries }),
-    lease,
+  await deps.conductor.end(job, attempt, (before, view, now) =>
+    failStep(before, { job, error, now, tries: view.tries }),
   );
   return { kind: 'ended' };
 }

@@ -4,6 +4,7 @@
  */
 import { type Job as BullJob, DelayedError, Worker } from 'bullmq';
 import { type Job, jobId, type PoolName, queueName } from '../domain/job.ts';
+import { currentStep } from '../domain/machine-changes.ts';
 import { PREFIX } from '../state/keys.ts';
 import type { StopSignal } from '../state/signals.ts';
 import { within } from '../state/within.ts';
@@ -16,24 +17,31 @@ const STALLED_CHECK_MS = 5_000;
 /** Counts over the job's whole life; the record owns tries. A job that stalls this often fails, and the reconciler replaces it. */
 const MAX_STALLED = 20;
 const CLOSE_MS = 1_500;
+/** A stop signal that got lost must not let an upload go on for hours beside the rollback that waits for its end. */
+const WATCH_MS = 5_000;
 
 export type Pool = AsyncDisposable & {
   stage: PoolName;
+  site: string | null;
   concurrency: number;
-  /** Ends the attempts at this machine's steps. */
+  /** Ends the attempts at this machine's steps, but for a rollback's: that undoes what the others did. */
   stop(signal: StopSignal): void;
 };
 
 export type PoolOptions = AttemptDeps & {
   stage: PoolName;
+  /** Whose machines it serves, where its stage is bound to a site; left out: those of no site. */
+  site?: string | null;
   concurrency: number;
   onError: (error: Error) => void;
+  watchEveryMs?: number;
 };
 
 export async function startPool(options: PoolOptions): Promise<Pool> {
-  const { stage, concurrency, state, onError } = options;
+  const { stage, site = null, concurrency, state, conductor, onError, watchEveryMs = WATCH_MS } = options;
   // Keyed by token: after a long outage a second run of a job can start while its first still lives.
   const running = new Map<string, { job: Job; controller: AbortController }>();
+  const withdrawn = new Set<string>();
 
   let isClosing = false;
 
@@ -47,7 +55,7 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
   };
 
   const worker = new Worker<Job>(
-    queueName(stage, null),
+    queueName(stage, site),
     async (bullJob, token) => {
       // Fetched while the worker was closing: nobody would abort it any more.
       if (isClosing) return await giveBack(bullJob, token, 1);
@@ -57,6 +65,11 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
       try {
         const end = await attemptStep(options, { job: bullJob.data, signal: controller.signal });
         if (end.kind === 'later') await giveBack(bullJob, token, end.afterMs);
+        if (end.kind === 'withdrawn') {
+          // BullMQ reads it when the job ends.
+          bullJob.opts.removeOnComplete = true;
+          withdrawn.add(jobId(bullJob.data));
+        }
       } finally {
         running.delete(key);
       }
@@ -71,17 +84,39 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
     },
   );
   worker.on('error', onError);
+  // Its run may have been released before the job was gone, and then it could not be added.
+  worker.on('completed', ({ data }) => {
+    if (withdrawn.delete(jobId(data))) void conductor.look(data).catch(onError);
+  });
   await worker.waitUntilReady();
 
   const abort = (isMeant: (job: Job) => boolean, reason: AbortReason): void => {
     for (const { job, controller } of running.values()) if (isMeant(job)) controller.abort(reason);
   };
+  const endUnwanted = async (): Promise<void> => {
+    for (const { job, controller } of running.values()) {
+      const record = await state.machines.get(job.run, job.machine);
+      if (record === null || currentStep(record, job) === null)
+        controller.abort('stop' satisfies AbortReason);
+    }
+  };
+  let isWatching = false;
+  const watch = setInterval(async () => {
+    // While Redis is away a look hangs: no other need queue behind it.
+    if (isWatching) return;
+    isWatching = true;
+    await endUnwanted().catch(() => {});
+    isWatching = false;
+  }, watchEveryMs);
   return {
     stage,
+    site,
     concurrency,
-    stop: ({ run, machine }) => abort((job) => job.run === run && job.machine === machine, 'stop'),
+    stop: ({ run, machine }) =>
+      abort((job) => job.run === run && job.machine === machine && job.stage !== 'rollback', 'stop'),
     async [Symbol.asyncDispose]() {
       isClosing = true;
+      clearInterval(watch);
       const closed = worker.close();
       abort(() => true, 'shutdown');
       // No longer, where Redis is away or an attempt does not heed its signal: lock and lease run out by themselves.
