@@ -73,6 +73,7 @@ function isRoutine(event: StoredEvent): boolean {
     case 'machine':
       return true;
     case 'run':
+    case 'remark':
     case 'operator':
       return false;
   }
