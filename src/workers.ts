@@ -28,6 +28,8 @@ export const DEFAULT_POOLS: readonly PoolSize[] = [
 export async function startWorkers(options: {
   app: App;
   pools: readonly PoolSize[];
+  /** Where this process can read images; null: wherever a wave names no site. */
+  site: string | null;
   /** Fire timers and reconcile in this process. */
   schedules: boolean;
   log: Log;
@@ -43,7 +45,7 @@ export async function startWorkers(options: {
     id: randomUUID(),
     host: hostname(),
     pid,
-    site: null,
+    site: options.site,
     pools: [...options.pools],
     schedules,
   };
