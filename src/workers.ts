@@ -28,8 +28,6 @@ export const DEFAULT_POOLS: readonly PoolSize[] = [
 export async function startWorkers(options: {
   app: App;
   pools: readonly PoolSize[];
-  /** Where this process can read images; null: wherever a wave names no site. */
-  site: string | null;
   /** Fire timers and reconcile in this process. */
   schedules: boolean;
   log: Log;
@@ -45,7 +43,7 @@ export async function startWorkers(options: {
     id: randomUUID(),
     host: hostname(),
     pid,
-    site: options.site,
+    site: null,
     pools: [...options.pools],
     schedules,
   };
