@@ -28,11 +28,13 @@ export const DEFAULT_POOLS: readonly PoolSize[] = [
 export async function startWorkers(options: {
   app: App;
   pools: readonly PoolSize[];
+  /** What is bound to a site is done for this one only; null or left out: for sources that name none. */
+  site?: string | null;
   /** Fire timers and reconcile in this process. */
   schedules: boolean;
   log: Log;
 }): Promise<AsyncDisposable> {
-  const { app, schedules, log } = options;
+  const { app, site = null, schedules, log } = options;
   const { state, queues, conductor, runStep } = app;
   keepHeapSmall();
   await sweepScratchFolders();
@@ -43,7 +45,7 @@ export async function startWorkers(options: {
     id: randomUUID(),
     host: hostname(),
     pid,
-    site: null,
+    site,
     pools: [...options.pools],
     schedules,
   };
@@ -57,7 +59,8 @@ export async function startWorkers(options: {
   );
   // Last on the stack, so first to end, and all at once: jobs are given back within two seconds.
   stack.defer(async () => void (await Promise.all(pools.map((pool) => pool[Symbol.asyncDispose]()))));
-  const open = (size: PoolSize): Promise<Pool> => startPool({ ...size, state, conductor, runStep, onError });
+  const open = (size: PoolSize): Promise<Pool> =>
+    startPool({ ...size, site, state, conductor, runStep, onError });
   for (const size of options.pools) pools.push(await open(size));
   const owned = stack.move();
   return { [Symbol.asyncDispose]: () => owned.disposeAsync() };

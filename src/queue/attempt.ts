@@ -5,7 +5,7 @@
  */
 import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import { type Job, stepKey } from '../domain/job.ts';
-import { beginStep, currentStep, failStep, finishStep } from '../domain/machine-changes.ts';
+import { currentStep, failStep, finishStep } from '../domain/machine-changes.ts';
 import type { MachineRecord, StepOutput } from '../domain/machine-record.ts';
 import type { StepContext, StepOutcome } from '../domain/ports.ts';
 import type { RunRecord } from '../domain/run-record.ts';
@@ -26,7 +26,9 @@ export type RunStep = (work: {
 export type AttemptEnd =
   | { kind: 'ended' }
   /** Give the worker slot back and deliver the same job again later. */
-  | { kind: 'later'; afterMs: number };
+  | { kind: 'later'; afterMs: number }
+  /** Its run is held: take the job out of its queue, so that it can be offered again; then look at the machine. */
+  | { kind: 'withdrawn' };
 
 /** Why an attempt's signal aborted. */
 export type AbortReason = 'shutdown' | 'stop';
@@ -41,10 +43,9 @@ export async function attemptStep(
   { job, signal }: { job: Job; signal: AbortSignal },
 ): Promise<AttemptEnd> {
   const { state, conductor } = deps;
-  const run = await state.runs.get(job.run);
-  const record = run === null ? null : await state.machines.get(job.run, job.machine);
-  if (run === null || record === null) return { kind: 'ended' };
-  if (currentStep(record, job) === null) {
+  const known = await state.machines.standing({ run: job.run, machine: job.machine });
+  if (known === null || known.record === null) return { kind: 'ended' };
+  if (currentStep(known.record, job) === null) {
     // A second delivery. Its first may have been killed between commit and adding what follows.
     await conductor.look(job);
     return { kind: 'ended' };
@@ -53,8 +54,12 @@ export async function attemptStep(
   if (reply.kind === 'taken')
     return { kind: 'later', afterMs: Math.max(LEASE_POLL_FLOOR_MS, reply.freeInMs) };
   await using lease = reply.lease;
+  const begin = await conductor.begin(job, { lease, known });
+  if (begin.kind !== 'begun') return begin;
+  const { run, record } = begin;
   return await attemptUnderLease(deps, {
     run,
+    record,
     job,
     lease,
     signal: AbortSignal.any([signal, lease.signal]),
@@ -62,14 +67,18 @@ export async function attemptStep(
   });
 }
 
-type Attempt = { run: RunRecord; job: Job; lease: Lease; signal: AbortSignal; stop: AbortSignal };
+type Attempt = {
+  run: RunRecord;
+  record: MachineRecord;
+  job: Job;
+  lease: Lease;
+  signal: AbortSignal;
+  stop: AbortSignal;
+};
 
 async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<AttemptEnd> {
   const { state, conductor, runStep } = deps;
-  const { run, job, lease, signal } = attempt;
-  await conductor.change(job, (record, _view, now) => beginStep(record, job, now), lease);
-  const record = await state.machines.get(job.run, job.machine);
-  if (record === null || currentStep(record, job) === null) return { kind: 'ended' };
+  const { run, record, job, lease, signal } = attempt;
   const progress = createProgressReporter(state, job);
   const { machine } = job;
   const step = stepKey(job);

@@ -1,25 +1,41 @@
 /**
- * Carries decisions out: reads a record, applies a pure change, lets `advanceMachine` decide, commits by compare-and-set,
- * and only then adds the jobs that the committed record wants. A crash between commit and add is mended by whoever
- * looks next: a second delivery, a timer or the reconciler, since every look offers all wanted jobs again.
+ * Carries decisions out, and what follows from them: jobs, the machines that come after one that landed, the run as a
+ * whole. A crash between two of these is mended by whoever looks next: a second delivery, a timer or the reconciler,
+ * since every look offers all wanted jobs again.
  */
-import { type Advance, advanceMachine } from '../domain/advance-machine.ts';
+import type { Advance } from '../domain/advance-machine.ts';
 import { advanceWave, type WaveView } from '../domain/advance-wave.ts';
-import { LandfallError } from '../domain/errors.ts';
-import { eventsBetween, type RunEvent } from '../domain/events.ts';
-import { startMachine } from '../domain/machine-changes.ts';
-import { isAtRest, type MachineRecord } from '../domain/machine-record.ts';
+import type { RunEvent } from '../domain/events.ts';
+import type { Job } from '../domain/job.ts';
+import { beginStep, currentStep, unblockMachine } from '../domain/machine-changes.ts';
+import { isAtRest, type MachineRecord, type MachineStatus } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
-import { type Lease, leaseLost } from '../state/lease.ts';
+import type { Lease } from '../state/lease.ts';
+import type { Standing } from '../state/machine-store.ts';
 import { publishStop } from '../state/signals.ts';
 import { sweepSlots } from '../state/slots.ts';
 import type { State } from '../state/state.ts';
+import { eachAtOnce } from './at-once.ts';
+import { inTurn } from './in-turn.ts';
+import {
+  type Changed,
+  type ChangeOrder,
+  commitChange,
+  type MachineChange,
+  type MachineRef,
+  offerJobs,
+} from './machine-change.ts';
 import type { Queues } from './queues.ts';
+import { advanceRun, changeRun, type RunChange, type RunDesk, readRun } from './run-change.ts';
 
-/** A pure change of a record; null: it does not apply any more. */
-export type MachineChange = (record: MachineRecord, view: WaveView, now: number) => MachineRecord | null;
+export type { MachineChange, MachineRef } from './machine-change.ts';
+export type { RunChange } from './run-change.ts';
 
-export type MachineRef = { run: string; machine: string };
+/** May this job do its step? `withdrawn`: not now; its job is to go, and is offered again when its run is released. */
+export type Begin =
+  | { kind: 'begun'; run: RunRecord; record: MachineRecord }
+  | { kind: 'withdrawn' }
+  | { kind: 'ended' };
 
 export type Conductor = {
   /**
@@ -29,142 +45,174 @@ export type Conductor = {
   change(of: MachineRef, change: MachineChange, lease?: Lease): Promise<MachineRecord | null>;
   /** Looks at a machine and offers the jobs that its record wants. */
   look(of: MachineRef): Promise<Advance | null>;
+  /** A job is about to do its step, under its lease. `known`: how things stood when it was delivered. */
+  begin(job: Job, held: { lease: Lease; known: Standing }): Promise<Begin>;
   /** Looks at a run as a whole: starts waiting machines while slots are free, and settles its status. */
   advanceRun(run: string): Promise<RunRecord>;
+  /** The same, and looks at each machine that the run's own state may move. Gives the jobs that are wanted. */
+  lookAtRun(run: string): Promise<{ run: RunRecord; wanted: readonly WantedJob[] }>;
+  /**
+   * Changes a run as a whole (hold, release, approval, its window), together with the events that say who did it, and
+   * everything that follows. null: it did not apply. Throws `not-found`.
+   */
+  changeRun(run: string, change: RunChange, events?: readonly RunEvent[]): Promise<RunRecord | null>;
+  /** Sets free whoever comes after something that has landed: landings do it, unless they were killed before. */
+  unblockLanded(run: RunRecord): Promise<void>;
 };
 
-/** A few processes at most write to one record at a time; more conflicts than this mean a defect. */
-const MAX_CONFLICTS = 100;
+export type WantedJob = { job: Job; site: string | null };
 
 export type ConductorOptions = {
   state: State;
   queues: Queues;
-  /** Told of each event that this conductor committed. */
+  /** Told of each event about a machine that this conductor committed. */
   onEvent?: ((event: RunEvent) => void) | undefined;
 };
 
+const LOOKED_AT_ONCE = 25;
+
 export function createConductor({ state, queues, onEvent = () => {} }: ConductorOptions): Conductor {
-  const readRun = async (id: string): Promise<RunRecord> => {
-    const run = await state.runs.get(id);
-    if (run !== null) return run;
-    throw new LandfallError({
-      code: 'not-found',
-      message: `There is no run ${id}. \`landfall status\` lists the runs.`,
+  const apply = async (order: ChangeOrder, which: 'all' | 'new'): Promise<Changed | null> => {
+    const changed = await commitChange(desk, order);
+    if (changed === null) return null;
+    await offerJobs(queues, [changed], which);
+    await settle(changed);
+    return changed;
+  };
+
+  /** What a machine's new status means for workers, slots and the machines that come after it. */
+  const settle = async ({ before, after: { record } }: Changed): Promise<void> => {
+    const { run, status, machine } = record;
+    if (before.status === status) return;
+    if (ENDS_ATTEMPTS.has(status))
+      await publishStop(state.redis, { type: 'stop', run, machine: machine.name });
+    if (isAtRest(status)) await sweepSlots(state.redis);
+    if (status === 'landed') await unblockAfter(record);
+  };
+
+  const unblockAfter = async ({ run, machine, plan }: MachineRecord): Promise<void> => {
+    await unblock(run, machine.name, () => true);
+    if (plan.group === null) return;
+    const group = (await state.machines.counts(run)).groups[plan.group];
+    if (group !== undefined && group.landed >= group.machines) await unblock(run, plan.group, () => true);
+  };
+
+  const unblock = async (run: string, landed: string, isMeant: (name: string) => boolean): Promise<void> => {
+    const names = (await state.machines.dependents(run, landed)).filter(isMeant);
+    await eachAtOnce(names, {
+      atOnce: LOOKED_AT_ONCE,
+      async work(machine) {
+        await apply({ of: { run, machine }, change: (record) => unblockMachine(record, landed) }, 'new');
+      },
     });
   };
 
-  const offer = async (of: MachineRef, advance: Advance, now: number): Promise<void> => {
-    await queues.add(advance.jobs);
-    if (advance.wakeAt !== null) await queues.wakeAt({ ...of, at: advance.wakeAt, now });
+  const desk: RunDesk = {
+    state,
+    queues,
+    onEvent,
+    timers: new Map(),
+    async turnBack(of, viewOf) {
+      const changed = await apply({ of, change: (record) => record, viewOf }, 'all');
+      return changed !== null && changed.before.status !== changed.after.record.status;
+    },
   };
 
-  const commitChange = async (
-    of: MachineRef,
-    change: MachineChange,
-    lease: Lease | null = null,
-  ): Promise<{ before: MachineRecord; after: Advance; isChanged: boolean } | null> => {
-    const run = await readRun(of.run);
-    for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
-      const before = await state.machines.get(of.run, of.machine);
-      if (before === null) throw machineNotFound(of);
-      const now = await state.clock.now();
-      const { view } = advanceWave(run, await state.machines.counts(of.run), now);
-      const changed = change(before, view, now);
-      if (changed === null) return null;
-      const after = advanceMachine(changed, view, now);
-      if (isSame(after.record, before)) {
-        await offer(of, after, now);
-        return { before, after, isChanged: false };
-      }
-      const events = eventsBetween(before, after.record);
-      const limit = run.wave.limits.machines;
-      const reply = await state.machines.commit({ record: after.record, events, limit, lease });
-      if (reply.kind === 'stale') throw leaseLost(lease?.key ?? '');
-      if (reply.kind === 'full') return null;
-      if (reply.kind === 'claimed') throw machineBusy(of, reply.by);
-      if (reply.kind === 'conflict') continue;
-      events.forEach(onEvent);
-      await offer(of, after, now);
-      return { before, after, isChanged: true };
-    }
-    throw new LandfallError({
-      code: 'internal',
-      message: `The record of ${of.machine} in ${of.run} keeps changing.`,
-      retryable: true,
-    });
+  const advance = inTurn((id: string) => advanceRun(desk, id));
+
+  const changeAndAdvance = async (order: ChangeOrder, which: 'all' | 'new'): Promise<Changed | null> => {
+    const changed = await apply(order, which);
+    if (changed !== null && hasMoved(changed)) await advance(order.of.run);
+    return changed;
   };
 
-  const settleMachine = async (
-    of: MachineRef,
-    before: MachineRecord,
-    after: MachineRecord,
-  ): Promise<void> => {
-    if (before.status === after.status) return;
-    if (isAtRest(after.status)) {
-      await publishStop(state.redis, { type: 'stop', run: of.run, machine: of.machine });
-      await sweepSlots(state.redis);
-    }
-    await advanceRun(of.run);
+  const lookAtRun: Conductor['lookAtRun'] = async (id) => {
+    const run = await advance(id);
+    const statuses = await state.machines.statuses(id, run.machines);
+    const concerned = concernedStatuses(await viewNow(id));
+    const wanted: WantedJob[] = [];
+    let isMoved = false;
+    await eachAtOnce(
+      run.machines.filter((name) => concerned.has(statuses.get(name) ?? 'landed')),
+      {
+        atOnce: LOOKED_AT_ONCE,
+        async work(machine) {
+          const looked = await apply({ of: { run: id, machine }, change: (record) => record }, 'all');
+          if (looked === null) return;
+          isMoved ||= hasMoved(looked);
+          const { site } = looked.after.record;
+          wanted.push(...looked.after.jobs.map((job) => ({ job, site })));
+        },
+      },
+    );
+    return { run: isMoved ? await advance(id) : run, wanted };
   };
 
-  const advanceRun = async (id: string): Promise<RunRecord> => {
-    for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
-      const run = await readRun(id);
-      const next = advanceWave(run, await state.machines.counts(id), await state.clock.now());
-      if (next.machinesToWake > 0 && (await startWaiting(id, next.machinesToWake)) > 0) continue;
-      if (next.record.status === run.status) return run;
-      if (!(await state.runs.commit(next.record))) continue;
-      await state.events.append({ type: 'run', run: id, status: next.record.status });
-      // The counts may have changed between reading and committing: look again until they agree.
-    }
-    throw new LandfallError({
-      code: 'internal',
-      message: `The record of run ${id} keeps changing.`,
-      retryable: true,
-    });
-  };
-
-  const startWaiting = async (run: string, count: number): Promise<number> => {
-    let started = 0;
-    for (const machine of await state.machines.nextWaiting(run, count)) {
-      const result = await commitChange({ run, machine }, (record, _view, now) => startMachine(record, now));
-      if (result !== null) started += 1;
-    }
-    return started;
+  const viewNow = async (id: string): Promise<WaveView> => {
+    const { run, counts, now } = await readRun(desk, id);
+    return advanceWave(run, counts, now).view;
   };
 
   return {
     async change(of, change, lease) {
-      const result = await commitChange(of, change, lease);
-      if (result === null) return null;
-      await settleMachine(of, result.before, result.after.record);
-      return result.after.record;
+      const changed = await changeAndAdvance({ of, change, lease: lease ?? null }, 'new');
+      return changed?.after.record ?? null;
     },
     async look(of) {
-      const result = await commitChange(of, (record) => record);
-      if (result === null) return null;
-      await settleMachine(of, result.before, result.after.record);
-      return result.after;
+      return (await changeAndAdvance({ of, change: (record) => record }, 'all'))?.after ?? null;
     },
-    advanceRun,
+    async begin(job, { lease, known }) {
+      let refused: Begin = { kind: 'ended' };
+      const change: MachineChange = (record, view, now) => {
+        const step = currentStep(record, job);
+        const isHeldBack = step?.startedAt === null && !view.isOpen && job.stage !== 'rollback';
+        refused = { kind: step !== null && isHeldBack ? 'withdrawn' : 'ended' };
+        if (step === null || isHeldBack) return null;
+        return beginStep(record, job, now) ?? record;
+      };
+      const begun = await changeAndAdvance({ of: job, change, lease, known }, 'new');
+      if (begun === null) return refused;
+      const { run, after } = begun;
+      if (currentStep(after.record, job) === null) return { kind: 'ended' };
+      return { kind: 'begun', run, record: after.record };
+    },
+    advanceRun: advance,
+    lookAtRun,
+    async changeRun(id, change, events = []) {
+      if ((await changeRun(desk, { id, change, events })) === null) return null;
+      return (await lookAtRun(id)).run;
+    },
+    async unblockLanded(run) {
+      const counts = await state.machines.counts(run.id);
+      if (counts.blocked === 0) return;
+      const statuses = await state.machines.statuses(run.id, run.machines);
+      for (const node of await state.machines.prerequisites(run.id)) {
+        const group = counts.groups[node];
+        const hasLanded =
+          group === undefined ? statuses.get(node) === 'landed' : group.landed >= group.machines;
+        if (hasLanded) await unblock(run.id, node, (name) => statuses.get(name) === 'blocked');
+      }
+    },
   };
 }
 
-function isSame(a: MachineRecord, b: MachineRecord): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b);
+/** Whoever works on such a machine is to stop; a rollback, which undoes what they did, is never stopped. */
+const ENDS_ATTEMPTS: ReadonlySet<MachineStatus> = new Set([
+  'held',
+  'failed',
+  'cancelled',
+  'discarded',
+  'rolling-back',
+]);
+
+/** Which machines may change, or want jobs, by nothing but how their run stands? */
+function concernedStatuses(view: WaveView): ReadonlySet<MachineStatus> {
+  if (!view.isLive) return new Set();
+  if (view.overrun !== null || view.isOver)
+    return new Set(['blocked', 'waiting', 'moving', 'held', 'rolling-back']);
+  return new Set(view.isOpen ? ['moving', 'rolling-back'] : ['rolling-back']);
 }
 
-function machineNotFound(of: MachineRef): LandfallError {
-  return new LandfallError({
-    code: 'not-found',
-    message: `Run ${of.run} has no machine ${of.machine}. \`landfall status ${of.run}\` lists its machines.`,
-  });
-}
-
-function machineBusy(of: MachineRef, by: string): LandfallError {
-  return new LandfallError({
-    code: 'machine-busy',
-    message: `${of.machine} of run ${of.run} belongs to the live run ${by} by now. Let that run end, or cancel or discard it.`,
-    context: { machine: of.machine, run: by },
-  });
+function hasMoved({ before, after }: Changed): boolean {
+  return before.status !== after.record.status;
 }

@@ -19,21 +19,25 @@ const CLOSE_MS = 1_500;
 
 export type Pool = AsyncDisposable & {
   stage: PoolName;
+  site: string | null;
   concurrency: number;
-  /** Ends the attempts at this machine's steps. */
+  /** Ends the attempts at this machine's steps, but for a rollback's: that undoes what the others did. */
   stop(signal: StopSignal): void;
 };
 
 export type PoolOptions = AttemptDeps & {
   stage: PoolName;
+  /** Whose machines it serves, where its stage is bound to a site; left out: those of no site. */
+  site?: string | null;
   concurrency: number;
   onError: (error: Error) => void;
 };
 
 export async function startPool(options: PoolOptions): Promise<Pool> {
-  const { stage, concurrency, state, onError } = options;
+  const { stage, site = null, concurrency, state, conductor, onError } = options;
   // Keyed by token: after a long outage a second run of a job can start while its first still lives.
   const running = new Map<string, { job: Job; controller: AbortController }>();
+  const withdrawn = new Set<string>();
 
   let isClosing = false;
 
@@ -47,7 +51,7 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
   };
 
   const worker = new Worker<Job>(
-    queueName(stage, null),
+    queueName(stage, site),
     async (bullJob, token) => {
       // Fetched while the worker was closing: nobody would abort it any more.
       if (isClosing) return await giveBack(bullJob, token, 1);
@@ -57,6 +61,11 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
       try {
         const end = await attemptStep(options, { job: bullJob.data, signal: controller.signal });
         if (end.kind === 'later') await giveBack(bullJob, token, end.afterMs);
+        if (end.kind === 'withdrawn') {
+          // BullMQ reads it when the job ends.
+          bullJob.opts.removeOnComplete = true;
+          withdrawn.add(jobId(bullJob.data));
+        }
       } finally {
         running.delete(key);
       }
@@ -71,6 +80,10 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
     },
   );
   worker.on('error', onError);
+  // Its run may have been released before the job was gone, and then it could not be added.
+  worker.on('completed', ({ data }) => {
+    if (withdrawn.delete(jobId(data))) void conductor.look(data).catch(onError);
+  });
   await worker.waitUntilReady();
 
   const abort = (isMeant: (job: Job) => boolean, reason: AbortReason): void => {
@@ -78,8 +91,10 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
   };
   return {
     stage,
+    site,
     concurrency,
-    stop: ({ run, machine }) => abort((job) => job.run === run && job.machine === machine, 'stop'),
+    stop: ({ run, machine }) =>
+      abort((job) => job.run === run && job.machine === machine && job.stage !== 'rollback', 'stop'),
     async [Symbol.asyncDispose]() {
       isClosing = true;
       const closed = worker.close();

@@ -3,23 +3,24 @@
  * kept when they ended, because adding an id again must stay a no-op (facts: with removeOnComplete it would run again).
  */
 import { type ConnectionOptions, type JobsOptions, Queue } from 'bullmq';
-import { type Job, jobId, POOLS, type PoolName, poolOf, queueName } from '../domain/job.ts';
+import { type Job, jobId, poolOf, queueName } from '../domain/job.ts';
 import { PREFIX } from '../state/keys.ts';
 import { type RedisUrl, redisOptions } from '../state/redis.ts';
 
-/** Every process that fires timers serves this queue; its jobs only say "look at this machine again". */
+/** Every process that fires timers serves this queue; its jobs only say "look at this machine again", or at the run. */
 export const WAKE_QUEUE = 'wake';
 
-/** Says when a machine was to be looked at (ms since the epoch, Redis's clock). */
-export type WakeUp = { run: string; machine: string; at: number };
+/** Says when a machine, or its run as a whole (null), was to be looked at (ms since the epoch, Redis's clock). */
+export type WakeUp = { run: string; machine: string | null; at: number };
 
+/** `site`: of the machines that the jobs are about; left out: none. Site-bound pools have a queue per site. */
 export type Queues = AsyncDisposable & {
   /** Adds jobs; those whose id exists are left as they are. */
-  add(jobs: readonly Job[]): Promise<void>;
+  add(jobs: readonly Job[], site?: string | null): Promise<void>;
   /** missing: BullMQ does not know it; ended: completed or failed there; live: waiting, delayed or running. */
-  look(job: Job): Promise<'missing' | 'live' | 'ended'>;
-  remove(jobs: readonly Job[]): Promise<void>;
-  /** Looks at a machine again at `at` (ms since the epoch). */
+  look(job: Job, site?: string | null): Promise<'missing' | 'live' | 'ended'>;
+  remove(jobs: readonly Job[], site?: string | null): Promise<void>;
+  /** Looks at a machine or a run again at `at` (ms since the epoch). */
   wakeAt(wakeUp: WakeUp & { now: number }): Promise<void>;
 };
 
@@ -34,52 +35,55 @@ export function queueConnection(url: RedisUrl): ConnectionOptions {
 }
 
 export function openQueues(url: RedisUrl): Queues {
+  const opened = new Map<string, Queue>();
   const open = (name: string): Queue => {
+    const known = opened.get(name);
+    if (known !== undefined) return known;
     const queue = new Queue(name, { connection: queueConnection(url), prefix: PREFIX });
     queue.on('error', () => {});
+    opened.set(name, queue);
     return queue;
   };
-  const pools = Object.fromEntries(POOLS.map((pool) => [pool, open(queueName(pool, null))])) as Record<
-    PoolName,
-    Queue
-  >;
-  const wake = open(WAKE_QUEUE);
-  const queueOf = (job: Job): Queue => pools[poolOf(job.stage)];
+  const queueOf = (job: Job, site: string | null): Queue => open(queueName(poolOf(job.stage), site));
 
   return {
-    async add(jobs) {
-      for (const [queue, batch] of batches(jobs, queueOf)) {
-        await queue.addBulk(
-          batch.map((job) => ({ name: job.stage, data: job, opts: { ...KEEP, jobId: jobId(job) } })),
-        );
+    async add(jobs, site = null) {
+      for (const [queue, batch] of batches(jobs, (job) => queueOf(job, site))) {
+        const [only] = batch;
+        if (batch.length === 1 && only !== undefined) await queue.add(only.stage, only, optionsOf(only));
+        else await queue.addBulk(batch.map((job) => ({ name: job.stage, data: job, opts: optionsOf(job) })));
       }
     },
 
-    async look(job) {
-      const found = await queueOf(job).getJob(jobId(job));
+    async look(job, site = null) {
+      const found = await queueOf(job, site).getJob(jobId(job));
       if (found === undefined) return 'missing';
       return found.finishedOn === undefined ? 'live' : 'ended';
     },
 
-    async remove(jobs) {
-      for (const job of jobs) await queueOf(job).remove(jobId(job));
+    async remove(jobs, site = null) {
+      for (const job of jobs) await queueOf(job, site).remove(jobId(job));
     },
 
     async wakeAt({ run, machine, at, now }) {
-      const id = [run, encodeURIComponent(machine), 'wake', at].join('.');
+      const of = machine === null ? [run] : [run, encodeURIComponent(machine)];
       const delay = Math.max(0, at - now);
-      await wake.add(
+      await open(WAKE_QUEUE).add(
         'wake',
-        { run, machine },
-        { jobId: id, delay, removeOnComplete: true, removeOnFail: true },
+        { run, machine, at },
+        { jobId: [...of, 'wake', at].join('.'), delay, removeOnComplete: true, removeOnFail: true },
       );
     },
 
     async [Symbol.asyncDispose]() {
       // Nothing is buffered here, and close() would wait for a Redis that is away.
-      await Promise.all([...Object.values(pools), wake].map((queue) => queue.disconnect()));
+      await Promise.all([...opened.values()].map((queue) => queue.disconnect()));
     },
   };
+}
+
+function optionsOf(job: Job): JobsOptions {
+  return { ...KEEP, jobId: jobId(job) };
 }
 
 function* batches(jobs: readonly Job[], queueOf: (job: Job) => Queue): Generator<[Queue, Job[]]> {

@@ -5,10 +5,14 @@ import { PREFIX } from '../state/keys.ts';
 import { sweepSlots } from '../state/slots.ts';
 import type { State } from '../state/state.ts';
 import { within } from '../state/within.ts';
-import type { Conductor } from './conductor.ts';
+import { eachAtOnce } from './at-once.ts';
+import type { Conductor, WantedJob } from './conductor.ts';
 import { type Queues, queueConnection, WAKE_QUEUE, type WakeUp } from './queues.ts';
 
 const RECONCILE_MS = 30_000;
+/** A timer that is early looks again after so long at the latest: the clock that made it early may be put right. */
+const MAX_EARLY_MS = 30_000;
+const LOOKED_UP_AT_ONCE = 25;
 const CLOSE_MS = 1_500;
 
 export type SchedulerOptions = {
@@ -47,10 +51,12 @@ function startTimers({ state, conductor, onError }: SchedulerOptions): Worker<Wa
     async (job, token) => {
       const earlyByMs = job.data.at - (await state.clock.now());
       if (earlyByMs > 0) {
-        await job.moveToDelayed(Date.now() + earlyByMs, token);
+        await job.moveToDelayed(Date.now() + Math.min(earlyByMs, MAX_EARLY_MS), token);
         throw new DelayedError();
       }
-      await conductor.look(job.data);
+      const { run, machine } = job.data;
+      if (machine === null) await conductor.lookAtRun(run);
+      else await conductor.look({ run, machine });
     },
     { connection: queueConnection(state.url), prefix: PREFIX, concurrency: 10 },
   );
@@ -58,31 +64,41 @@ function startTimers({ state, conductor, onError }: SchedulerOptions): Worker<Wa
   return timers;
 }
 
-/** Goes by the counts, not by the run's status: they are what the commits keep. */
+/**
+ * Makes up for whatever was lost: landings that set nobody free, moments of windows at which nobody was there, jobs. A run
+ * that it cannot bring on does not keep it from the others.
+ */
 async function reconcileAll(options: SchedulerOptions, signal: AbortSignal): Promise<void> {
-  const { state, conductor } = options;
+  const { state, onError } = options;
   await sweepSlots(state.redis);
   for (const id of await state.runs.unarchived()) {
-    const { waiting, moving } = await state.machines.counts(id);
-    if (waiting + moving === 0) continue;
-    const run = await conductor.advanceRun(id);
-    for (const machine of run.machines) {
-      if (signal.aborted) return;
-      await reconcileMachine(options, { run: id, machine });
-    }
+    if (signal.aborted) return;
+    await reconcileRun(options, { id, signal }).catch(onError);
   }
 }
 
-/** Looking offers every wanted job; one that ended in BullMQ but not in the record is replaced by its next try. */
-async function reconcileMachine(
-  { queues, conductor }: Pick<SchedulerOptions, 'queues' | 'conductor'>,
-  of: { run: string; machine: string },
+async function reconcileRun(
+  options: SchedulerOptions,
+  { id, signal }: { id: string; signal: AbortSignal },
 ): Promise<void> {
-  const advance = await conductor.look(of);
-  for (const job of advance?.jobs ?? []) {
-    if ((await queues.look(job)) !== 'ended') continue;
-    await conductor.change(of, (record, view, now) =>
-      replaceLostJob(record, { job, now, tries: view.tries }),
-    );
-  }
+  const { state, conductor } = options;
+  const run = await state.runs.get(id);
+  if (run === null) return;
+  await conductor.unblockLanded(run);
+  const { wanted } = await conductor.lookAtRun(id);
+  await eachAtOnce(wanted, {
+    atOnce: LOOKED_UP_AT_ONCE,
+    async work(each) {
+      if (!signal.aborted) await replaceIfLost(options, each);
+    },
+  });
+}
+
+/** A look has offered the job; one that ended in BullMQ but not in the record is replaced by its next try. */
+async function replaceIfLost(
+  { queues, conductor }: Pick<SchedulerOptions, 'queues' | 'conductor'>,
+  { job, site }: WantedJob,
+): Promise<void> {
+  if ((await queues.look(job, site)) !== 'ended') return;
+  await conductor.change(job, (record, view, now) => replaceLostJob(record, { job, now, tries: view.tries }));
 }

@@ -23,14 +23,22 @@ export const keys = {
   slotNames: `${PREFIX}:slot-names`,
   lease: (of: { run: string; machine: string; step: string }) =>
     `${PREFIX}:lease:${of.run}:${encodeURIComponent(of.machine)}:${of.step}`,
-  /** Hash {version, json}. */
+  /** Hash {version, mark, json}: another mark with every change. */
   run,
-  /** Hash {version, status, json}. */
+  /** Hash {version, status, troubled, json}. */
   machine: (id: string, name: string) => `${run(id)}:machine:${encodeURIComponent(name)}`,
   /** Hash: status → number of machines. */
   counts: (id: string) => `${run(id)}:counts`,
+  /** Hash: `machines GROUP`, `landed GROUP`, `troubled GROUP` → number of machines. */
+  groups: (id: string) => `${run(id)}:groups`,
+  /** Hash: host at the source → its machines on the move. */
+  hosts: (id: string) => `${run(id)}:hosts`,
+  /** Hash: machine or group → JSON of the names that come after it. */
+  dependents: (id: string) => `${run(id)}:dependents`,
   /** Sorted set of waiting machines by position. */
   waiting: (id: string) => `${run(id)}:waiting`,
+  /** The same of one host, where hosts are limited; the scripts put this name together themselves. */
+  waitingOn: (id: string, host: string) => `${run(id)}:waiting:${host}`,
   /** Stream of events. */
   events: (id: string) => `${run(id)}:events`,
   /** Hash: `machine step` → progress. */

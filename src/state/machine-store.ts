@@ -1,130 +1,147 @@
-/**
- * Machine records, committed by compare-and-set. The same script moves the machine between the run's counts, keeps
- * the queue of waiting machines, guards the limit of machines on the move, holds or gives up the claim on the source
- * machine, and appends the events: so counts and events never disagree with the records.
- */
+/** Machine records, committed by compare-and-set, and what the commits count. */
 import type { Redis } from 'ioredis';
-import type { RunEvent } from '../domain/events.ts';
-import { MACHINE_STATUSES, type MachineRecord, type MachineStatus } from '../domain/machine-record.ts';
-import type { RunCounts } from '../domain/run-record.ts';
-import { EVENTS_KEPT } from './event-stream.ts';
+import type { MachineRecord, MachineStatus } from '../domain/machine-record.ts';
+import type { RunCounts, RunRecord } from '../domain/run-record.ts';
+import { type Commit, type CommitResult, commitMachine } from './commit-machine.ts';
 import { keys } from './keys.ts';
-import type { Lease } from './lease.ts';
+import { readCounts } from './run-counts.ts';
+import type { RunStore } from './run-store.ts';
+import { createScript } from './script.ts';
 
-export type CommitResult =
-  | { kind: 'committed' }
-  /** Another process was faster: read again and decide again. */
-  | { kind: 'conflict' }
-  /** The run already moves as many machines as its limit allows. */
-  | { kind: 'full' }
-  /** Another live run took this source machine meanwhile. */
-  | { kind: 'claimed'; by: string }
-  /** The lease under which this outcome was made is not held any more. */
-  | { kind: 'stale' };
+/** All that a decision about a machine goes by, of one instant. */
+export type Standing = { run: RunRecord; record: MachineRecord | null; counts: RunCounts };
 
-export type Commit = {
-  /** `version` is the one that was read; the commit stores the next. */
-  record: MachineRecord;
-  events: readonly RunEvent[];
-  /** Machines on the move at once. */
-  limit: number;
-  /** The lease of the attempt whose outcome this is; null for what operators and timers change. */
-  lease: Pick<Lease, 'key' | 'token'> | null;
+export type WaitingWanted = {
+  count: number;
+  /** Machines on the move at once per host; left out: hosts do not count. */
+  limitPerHost?: number | undefined;
 };
 
 export interface MachineStore {
   get(run: string, name: string): Promise<MachineRecord | null>;
   all(run: string, names: readonly string[]): Promise<MachineRecord[]>;
+  /** null: there is no such run. */
+  standing(of: { run: string; machine: string }): Promise<Standing | null>;
+  /** By name, of those that there are. */
+  statuses(run: string, names: readonly string[]): Promise<Map<string, MachineStatus>>;
   commit(commit: Commit): Promise<CommitResult>;
   counts(run: string): Promise<RunCounts>;
-  /** The first `count` machines that wait for a slot, in the wave's order. */
-  nextWaiting(run: string, count: number): Promise<string[]>;
+  /** The first machines that wait for a slot, in the wave's order, and whose host is not full. */
+  nextWaiting(run: string, wanted: WaitingWanted): Promise<string[]>;
+  /** The machines that come after this machine or group. */
+  dependents(run: string, node: string): Promise<string[]>;
+  /** The machines and groups that others come after. */
+  prerequisites(run: string): Promise<string[]>;
 }
 
-export function createMachineStore(redis: Redis): MachineStore {
+/** A pipeline of this many short replies is read in a few milliseconds. */
+const PAGE = 1_000;
+
+export function createMachineStore(redis: Redis, runs: RunStore): MachineStore {
   return {
     async get(run, name) {
       return parse(await redis.hget(keys.machine(run, name), 'json'));
     },
 
     async all(run, names) {
-      const pipeline = redis.pipeline();
-      for (const name of names) pipeline.hget(keys.machine(run, name), 'json');
-      const replies = (await pipeline.exec()) ?? [];
-      return replies.flatMap(([error, json]) => {
-        if (error !== null) throw error;
-        return parse(json as string | null) ?? [];
-      });
+      return (await readEach(redis, { run, names, field: 'json' })).flatMap((json) => parse(json) ?? []);
     },
 
-    async commit({ record, events, limit, lease }) {
-      const { run, version, status, position, machine } = record;
-      const next = { ...record, version: version + 1 };
-      const reply = (await redis.eval(
-        COMMIT,
-        6,
-        keys.machine(run, machine.name),
-        keys.counts(run),
-        keys.waiting(run),
-        keys.events(run),
-        keys.claims,
-        lease?.key ?? keys.machine(run, machine.name),
-        version,
-        next.version,
-        JSON.stringify(next),
-        status,
-        machine.name,
-        position,
-        machine.identity,
-        run,
-        limit,
-        EVENTS_KEPT,
-        lease?.token ?? '',
-        ...events.map((event) => JSON.stringify(event)),
-      )) as string;
-      if (reply.startsWith('claimed ')) return { kind: 'claimed', by: reply.slice('claimed '.length) };
-      return { kind: reply as 'committed' | 'conflict' | 'full' | 'stale' };
+    async standing(of) {
+      const reply = (await STANDING(
+        redis,
+        [keys.run(of.run), keys.machine(of.run, of.machine), keys.counts(of.run), keys.groups(of.run)],
+        [],
+      )) as [string | null, string | null, string[], string[]];
+      const [mark, json, byStatus, ofGroups] = reply;
+      const run = mark === null ? null : await runs.at(of.run, mark);
+      return run === null ? null : { run, record: parse(json), counts: readCounts(byStatus, ofGroups) };
     },
+
+    async statuses(run, names) {
+      const read = await readEach(redis, { run, names, field: 'status' });
+      const known = new Map<string, MachineStatus>();
+      for (const [index, name] of names.entries()) {
+        const status = read[index] ?? null;
+        if (status !== null) known.set(name, status as MachineStatus);
+      }
+      return known;
+    },
+
+    commit: (commit) => commitMachine(redis, commit),
 
     async counts(run) {
-      const stored = await redis.hgetall(keys.counts(run));
-      const counts = Object.fromEntries(
-        MACHINE_STATUSES.map((status) => [status, Number(stored[status] ?? 0)]),
-      ) as Record<MachineStatus, number>;
-      return { ...counts, groups: {} };
+      const reply = await COUNTS(redis, [keys.counts(run), keys.groups(run)], []);
+      const [byStatus, ofGroups] = reply as [string[], string[]];
+      return readCounts(byStatus, ofGroups);
     },
 
-    async nextWaiting(run, count) {
-      return count === 0 ? [] : redis.zrange(keys.waiting(run), '0', String(count - 1));
+    async nextWaiting(run, { count, limitPerHost }) {
+      if (count === 0) return [];
+      if (limitPerHost !== undefined) return nextOnHosts(redis, { run, count, limitPerHost });
+      return redis.zrange(keys.waiting(run), '0', String(count - 1));
     },
+
+    async dependents(run, node) {
+      return JSON.parse((await redis.hget(keys.dependents(run), node)) ?? '[]') as string[];
+    },
+
+    prerequisites: (run) => redis.hkeys(keys.dependents(run)),
   };
 }
 
-const COMMIT = `
-local version, status = unpack(redis.call('HMGET', KEYS[1], 'version', 'status'))
-local name, after, identity, run = ARGV[5], ARGV[4], ARGV[7], ARGV[8]
-if ARGV[11] ~= '' and redis.call('HGET', KEYS[6], 'token') ~= ARGV[11] then return 'stale' end
-if version ~= ARGV[1] then return 'conflict' end
-if status ~= after then
-  if after == 'moving' and tonumber(redis.call('HGET', KEYS[2], 'moving') or '0') >= tonumber(ARGV[9]) then
-    return 'full'
-  end
-  if after == 'waiting' then
-    local holder = redis.call('HGET', KEYS[5], identity)
-    if holder and holder ~= run then return 'claimed ' .. holder end
-    redis.call('HSET', KEYS[5], identity, run)
-  end
-  if (after == 'cancelled' or after == 'discarded') and redis.call('HGET', KEYS[5], identity) == run then
-    redis.call('HDEL', KEYS[5], identity)
-  end
-  redis.call('HINCRBY', KEYS[2], status, -1)
-  redis.call('HINCRBY', KEYS[2], after, 1)
-  if after == 'waiting' then redis.call('ZADD', KEYS[3], ARGV[6], name) else redis.call('ZREM', KEYS[3], name) end
-end
-redis.call('HSET', KEYS[1], 'version', ARGV[2], 'status', after, 'json', ARGV[3])
-for i = 12, #ARGV do redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[10], '*', 'event', ARGV[i]) end
-return 'committed'
-`;
+async function readEach(
+  redis: Redis,
+  { run, names, field }: { run: string; names: readonly string[]; field: string },
+): Promise<(string | null)[]> {
+  const values: (string | null)[] = [];
+  for (let at = 0; at < names.length; at += PAGE) {
+    const pipeline = redis.pipeline();
+    for (const name of names.slice(at, at + PAGE)) pipeline.hget(keys.machine(run, name), field);
+    for (const [error, value] of (await pipeline.exec()) ?? []) {
+      if (error !== null) throw error;
+      values.push(value as string | null);
+    }
+  }
+  return values;
+}
+
+/** Asks only hosts that have room, so that one host's long queue hides nobody. Machines of no host are not limited. */
+async function nextOnHosts(
+  redis: Redis,
+  { run, count, limitPerHost }: { run: string; count: number; limitPerHost: number },
+): Promise<string[]> {
+  const moving = Object.entries(await redis.hgetall(keys.hosts(run)));
+  const rooms = moving.map(([host, busy]) => [host, limitPerHost - Number(busy)] as const);
+  const pipeline = redis.pipeline();
+  for (const [host, room] of [['', count] as const, ...rooms])
+    if (room > 0) {
+      const last = Math.min(room, count) - 1;
+      pipeline.zrange(keys.waitingOn(run, host), '0', String(last), 'WITHSCORES');
+    }
+  const found: { name: string; position: number }[] = [];
+  for (const [error, reply] of (await pipeline.exec()) ?? []) {
+    if (error !== null) throw error;
+    const flat = reply as string[];
+    for (let i = 0; i + 1 < flat.length; i += 2)
+      found.push({ name: flat[i] ?? '', position: Number(flat[i + 1]) });
+  }
+  return found
+    .sort((a, b) => a.position - b.position)
+    .slice(0, count)
+    .map(({ name }) => name);
+}
+
+const STANDING = createScript(`
+return {
+  redis.call('HGET', KEYS[1], 'mark'),
+  redis.call('HGET', KEYS[2], 'json'),
+  redis.call('HGETALL', KEYS[3]),
+  redis.call('HGETALL', KEYS[4])
+}
+`);
+
+const COUNTS = createScript(`return { redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]) }`);
 
 function parse(json: string | null | undefined): MachineRecord | null {
   return json === null || json === undefined ? null : (JSON.parse(json) as MachineRecord);

@@ -24,13 +24,14 @@ export type State = AsyncDisposable & {
 
 export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
   const redis = openRedis(url, notice);
+  const runs = createRunStore(redis);
   const bandwidthLimits = createBandwidthLimits(redis);
   return {
     url,
     redis,
     clock: createRedisClock(redis),
-    runs: createRunStore(redis),
-    machines: createMachineStore(redis),
+    runs,
+    machines: createMachineStore(redis, runs),
     events: createEventStream(redis),
     progress: createProgressBoard(redis),
     bandwidthLimits,

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LandfallError } from '../../src/domain/errors.ts';
 import { type Job, STAGES, type Stage, stepKey } from '../../src/domain/job.ts';
 import { retryMachine } from '../../src/domain/machine-changes.ts';
-import type { StepOutput } from '../../src/domain/machine-record.ts';
 import type { RunRecord, RunStatus } from '../../src/domain/run-record.ts';
 import type { RunStep } from '../../src/queue/attempt.ts';
 import { attemptStep } from '../../src/queue/attempt.ts';
@@ -19,6 +18,7 @@ import { listenForStops } from '../../src/state/signals.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
 import { startTestRedis } from '../fakes/redis.ts';
+import { succeed } from './run-ground.ts';
 
 let server: RedisServer;
 let state: State;
@@ -36,40 +36,6 @@ afterAll(async () => {
   await state[Symbol.asyncDispose]();
   await server[Symbol.asyncDispose]();
 });
-
-const outputOf = (job: Job): StepOutput => {
-  switch (job.stage) {
-    case 'shutdown':
-    case 'rollback':
-      return { stage: job.stage };
-    case 'export':
-      return {
-        stage: 'export',
-        disk: job.disk ?? '',
-        image: { site: null, bytes: 1, layout: { kind: 'blank' } },
-      };
-    case 'convert':
-      return { stage: 'convert', prepared: {} };
-    case 'upload': {
-      const artifact = {
-        disk: job.disk ?? '',
-        kind: 'object',
-        container: 'raw',
-        bytes: 1,
-        ref: {},
-        digests: [],
-      } as const;
-      return { stage: 'upload', disk: job.disk ?? '', artifact };
-    }
-    case 'validate':
-      return { stage: 'validate', proof: 'proof.json' };
-    case 'import':
-    case 'admit':
-      return { stage: job.stage, landing: { kind: 'instance', id: 'i-1', ref: {} } };
-  }
-};
-
-const succeed: RunStep = async ({ job }) => ({ kind: 'done', value: outputOf(job) });
 
 async function begin(machines: string[], { disks = 1, limit = 10, tries = 3 } = {}): Promise<RunRecord> {
   const id = `run-${randomUUID().slice(0, 8)}`;

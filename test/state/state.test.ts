@@ -54,7 +54,7 @@ async function takeLease(step: string): Promise<Lease> {
 describe('a run', () => {
   test('is created with its machines waiting in the order of the wave', async () => {
     await createRun('r1', ['zeta', 'alpha', 'mid']);
-    expect(await state.machines.nextWaiting('r1', 2)).toEqual(['zeta', 'alpha']);
+    expect(await state.machines.nextWaiting('r1', { count: 2 })).toEqual(['zeta', 'alpha']);
     expect(await state.machines.counts('r1')).toMatchObject({ waiting: 3, moving: 0 });
   });
 
