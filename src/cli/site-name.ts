@@ -5,5 +5,7 @@ const SITE = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i;
 
 export function siteName(text: string): string {
   if (SITE.test(text)) return text;
-  throw new InvalidArgumentError('A site is letters, digits and -, such as dc1, as `source: site` of a wave says.');
+  throw new InvalidArgumentError(
+    'A site is letters, digits and -, such as dc1, as `source: site` of a wave says.',
+  );
 }

@@ -13,7 +13,6 @@ import {
   type Step,
   type StepOutput,
 } from './machine-record.ts';
-import type { Say } from './run-record.ts';
 
 /** A machine or a group landed: those that came after it wait for one less. */
 export function unblockMachine(record: MachineRecord, landed: string): MachineRecord | null {
@@ -88,9 +87,9 @@ export function cancelMachine(record: MachineRecord, now: number): MachineRecord
 }
 
 /** Pauses a machine where it is; what it is in the middle of goes on from there when it is released. */
-export function holdMachine(record: MachineRecord, hold: Say | null = null): MachineRecord | null {
+export function holdMachine(record: MachineRecord): MachineRecord | null {
   if (record.status !== 'blocked' && record.status !== 'waiting' && record.status !== 'moving') return null;
-  return { ...record, status: 'held', hold };
+  return { ...record, status: 'held' };
 }
 
 export function releaseMachine(record: MachineRecord): MachineRecord | null {

@@ -11,8 +11,8 @@ import {
 import { LandfallError } from '../domain/errors.ts';
 import { isEnded, type RunRecord } from '../domain/run-record.ts';
 import { formatMoment, formatSpanUntil } from '../domain/zoned-time.ts';
-import { changeRun, type RunChange } from './change-run.ts';
-import { recordAction, sayNow } from './operator.ts';
+import type { RunChange } from '../queue/conductor.ts';
+import { operatorEvent, sayNow } from './operator.ts';
 import type { SteerDeps } from './steer.ts';
 
 export type RunAction = { run: RunRecord; reason: string | null };
@@ -79,13 +79,10 @@ export function windowOf(run: RunRecord): { timezone: string; rollbackSeconds: n
 type SaidOfRun = RunAction & { action: string; change: RunChange };
 
 async function sayOfRun({ run, reason, action, change }: SaidOfRun, deps: SteerDeps): Promise<RunSaid> {
-  const { state } = deps;
-  const applies = change(run, await state.machines.counts(run.id), await state.clock.now()) !== null;
-  if (!applies) return { run, isChanged: false };
-  // Who did it comes before what it does, as the events are read.
-  await recordAction(state, { run: run.id, machine: null, action, reason });
-  const changed = await changeRun(run.id, change, deps);
-  return { run: changed ?? (await state.runs.get(run.id)) ?? run, isChanged: changed !== null };
+  // One commit: who did it is never told without the deed, nor the deed without who did it.
+  const event = operatorEvent({ run: run.id, machine: null, action, reason });
+  const changed = await deps.conductor.changeRun(run.id, change, [event]);
+  return { run: changed ?? (await deps.state.runs.get(run.id)) ?? run, isChanged: changed !== null };
 }
 
 function closingAsPlanned(run: RunRecord, now: number): number {

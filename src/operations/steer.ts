@@ -10,7 +10,7 @@ import {
   retryMachine,
 } from '../domain/machine-changes.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
-import type { RunRecord } from '../domain/run-record.ts';
+import type { RunRecord, Say } from '../domain/run-record.ts';
 import { formatMoment } from '../domain/zoned-time.ts';
 import type { Conductor, MachineChange, MachineRef } from '../queue/conductor.ts';
 import type { State } from '../state/state.ts';
@@ -78,7 +78,7 @@ export async function holdMachines(
       machines: waitingFirst(machines),
       reason,
       action: 'hold',
-      change: (record) => holdRecord(record, say),
+      change: (record) => heldBy(record, say),
     },
     deps,
   );
@@ -98,6 +98,11 @@ export async function cancelMachines(
     },
     deps,
   );
+}
+
+function heldBy(record: MachineRecord, hold: Say): MachineRecord | null {
+  const held = holdRecord(record);
+  return held === null ? null : { ...held, hold };
 }
 
 /** A slot that a moving one gives up must not start another that is about to be stopped, too. */

@@ -19,12 +19,16 @@ export function addUp(program: Command, context: CommandContext): void {
       'own this home: Redis (unless REDIS_URL is set), timers, the reconciler and a worker pool per stage',
     )
     .option('--json', 'log JSON lines also on a terminal')
-    .option('--site <site>', 'its pools serve the waves whose source is at this site, and no others', siteName)
+    .option(
+      '--site <site>',
+      'its pools serve the waves whose source is at this site, and no others',
+      siteName,
+    )
     .option('--no-pools', 'run no worker pools here; `landfall worker` runs them elsewhere')
     .action((options: UpOptions) => up(context, options));
 }
 
-async function up(context: CommandContext, { pools, site = null, json }: UpOptions & { site?: string | null }): Promise<void> {
+async function up(context: CommandContext, { pools, site, json }: UpOptions): Promise<void> {
   const { interrupted, terminal } = context;
   const config = context.config();
   const log = createLog(config.logLevel, { isTerminal: terminal.isInteractive && json !== true });
@@ -43,12 +47,14 @@ async function up(context: CommandContext, { pools, site = null, json }: UpOptio
       },
     ),
   );
-  stack.use(await startWorkers({ app, pools: pools ? DEFAULT_POOLS : [], site, schedules: true, log }));
+  stack.use(
+    await startWorkers({ app, pools: pools ? DEFAULT_POOLS : [], site: site ?? null, schedules: true, log }),
+  );
   const environment = digestEnvironment(process.env);
   stack.use(await writeUpNote(config.home, { pid: process.pid, redisUrl, environment }));
   log(
     'info',
-    `Landfall is up in ${config.home}${pools ? `, pools: ${DEFAULT_POOLS.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}` : ', without pools'}${site === null ? '' : ` at site ${site}`}`,
+    `Landfall is up in ${config.home}${pools ? `, pools: ${DEFAULT_POOLS.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}` : ', without pools'}${site === undefined ? '' : ` at site ${site}`}`,
   );
   if (!interrupted.aborted) await once(interrupted, 'abort');
   log('info', 'Landfall is going down; running jobs are given back');

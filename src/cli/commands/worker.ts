@@ -11,7 +11,10 @@ import { siteName } from '../site-name.ts';
 type WorkerOptions = {
   stage: PoolName[];
   site?: string;
-  concurrency?: number; schedule?: boolean; json?: boolean };
+  concurrency?: number;
+  schedule?: boolean;
+  json?: boolean;
+};
 
 export function addWorker(program: Command, context: CommandContext): void {
   program
