@@ -8,7 +8,7 @@ import type { RunRecord } from '../domain/run-record.ts';
 import { acquireLease, type Lease } from '../state/lease.ts';
 import type { State } from '../state/state.ts';
 import { within } from '../state/within.ts';
-import { createReceiver, type Receiver } from './receiver.ts';
+import { createReceiver, type Receiver, type ReceiverOptions } from './receiver.ts';
 
 export type NotifierOptions = {
   state: State;
@@ -16,10 +16,13 @@ export type NotifierOptions = {
   /** What happens within this time is told in one message. */
   bundleMs?: number;
   lookEveryMs?: number;
+  /** Before the first retry of a receiver that did not take a notice; each further one waits twice as long. */
+  retryMs?: number;
 };
 
 const BUNDLE_MS = 10_000;
 const LOOK_MS = 2_000;
+const RETRY_MS = 2_000;
 const CLOSE_MS = 1_500;
 /** The end of a run that was archived at once is still told. */
 const NEWEST_LOOKED_AT = 20;
@@ -55,7 +58,7 @@ async function serve(options: NotifierOptions, stopping: AbortSignal): Promise<v
 type Turn = { lease: Lease; signal: AbortSignal };
 
 async function send(options: NotifierOptions, { lease, signal }: Turn): Promise<void> {
-  const { state, onError, bundleMs = BUNDLE_MS, lookEveryMs = LOOK_MS } = options;
+  const { state, onError, bundleMs = BUNDLE_MS, lookEveryMs = LOOK_MS, retryMs = RETRY_MS } = options;
   const receivers = new Map<string, readonly Receiver[]>();
   const busy = new Map<Receiver, Promise<void>>();
   while (!signal.aborted) {
@@ -67,7 +70,7 @@ async function send(options: NotifierOptions, { lease, signal }: Turn): Promise<
       if (known?.length === 0) continue;
       const run = await state.runs.get(id);
       if (run === null) continue;
-      const those = known ?? receiversOf(run, { state, lease, bundleMs });
+      const those = known ?? receiversOf(run, { state, lease, bundleMs, retryMs });
       receivers.set(id, those);
       for (const receiver of those) {
         if (busy.has(receiver)) continue;
@@ -92,7 +95,7 @@ async function openRuns({ runs }: State): Promise<Set<string>> {
 
 function receiversOf(
   { id, wave }: RunRecord,
-  by: { state: State; lease: Lease; bundleMs: number },
+  by: Pick<ReceiverOptions, 'state' | 'lease' | 'bundleMs' | 'retryMs'>,
 ): Receiver[] {
   return wave.notify.map((channel, place) => createReceiver({ run: id, channel, place, ...by }));
 }

@@ -21,16 +21,16 @@ export type ReceiverOptions = {
   /** Among the wave's. */
   place: number;
   bundleMs: number;
+  retryMs: number;
 };
 
-/** 2 s, 4 s, 8 s … 5 min: as long as the run is there, since nobody else will tell it. */
-const FIRST_DELAY_MS = 2_000;
+/** As long as the run is there: nobody else will tell it. */
 const MAX_DELAY_MS = 300_000;
 /** Looking which machines are not proven reads all records of the run. */
 const RISK_EVERY_MS = 30_000;
 
 export function createReceiver(options: ReceiverOptions): Receiver {
-  const { state, lease, run: id, channel, place, bundleMs } = options;
+  const { state, lease, run: id, channel, place, bundleMs, retryMs } = options;
   const marks = createNoticeMarks(state.redis);
   const topics = new Set<NoticeTopic>(channel.on);
   let mark: NoticeMark | null = null;
@@ -53,7 +53,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   };
 
   const goesAway = async (now: NoticeMark, why: Error): Promise<void> => {
-    notBefore = performance.now() + Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures, 16));
+    notBefore = performance.now() + Math.min(MAX_DELAY_MS, retryMs * 2 ** Math.min(failures, 16));
     failures += 1;
     if (now.awaySince !== null) return;
     await write({ ...now, awaySince: await state.clock.now() });
