@@ -7,12 +7,15 @@ import type { AdapterEnvironment } from './domain/adapter.ts';
 import { resolveEnvReferences } from './domain/env-reference.ts';
 import { LandfallError } from './domain/errors.ts';
 import type { RunEvent } from './domain/events.ts';
+import { stepKey } from './domain/job.ts';
 import type { JsonObject } from './domain/json.ts';
 import type { Machine } from './domain/machine.ts';
+import type { MachineRecord } from './domain/machine-record.ts';
 import type { Evidence, Source, Target } from './domain/ports.ts';
 import type { Wave, WaveMachine } from './domain/wave.ts';
 import { openEvidence } from './evidence/evidence.ts';
 import { inspectPath } from './images/inspect-appliance.ts';
+import { holdSteps } from './operations/hold-machine.ts';
 import { makeScratchFolder } from './processes/scratch-folder.ts';
 import type { RunStep } from './queue/attempt.ts';
 import { type Conductor, createConductor } from './queue/conductor.ts';
@@ -79,7 +82,7 @@ export async function openApp(config: Config, listeners: Listeners = {}): Promis
     state,
     queues,
     conductor,
-    runStep: createRunStep(workshop),
+    runStep: createRunStep(workshop, state),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -88,7 +91,7 @@ export async function openApp(config: Config, listeners: Listeners = {}): Promis
 const MAX_KEPT_RUNS = 32;
 
 /** Runs a stage with the adapters that the run's wave names. */
-function createRunStep(workshop: Workshop): RunStep {
+function createRunStep(workshop: Workshop, state: State): RunStep {
   // Adapters are kept per run: a wave is read from Redis anew for every attempt, so it is no key.
   const waves = new Map<string, Wave>();
   return async ({ run, record, job, context }) => {
@@ -105,9 +108,17 @@ function createRunStep(workshop: Workshop): RunStep {
       target: workshop.openTarget(wave),
       evidence: workshop.evidence,
       stagingFolder: workshop.config.staging,
+      waveFolder: dirname(wave.file),
+      holdOtherSteps: (signal) => holdSteps(state, withoutStep(record, stepKey(job)), signal),
       context,
     });
   };
+}
+
+/** An attempt holds the lease of its own step already. */
+function withoutStep(record: MachineRecord, key: string): MachineRecord {
+  const { [key]: own, ...steps } = record.steps;
+  return { ...record, steps };
 }
 
 function sourceOf(source: Source, plan: WaveMachine): Source {

@@ -53,6 +53,8 @@ function giveUp(record: MachineRecord, { error, now }: { error: SavedError | nul
   const { onFailure } = record.plan;
   switch (onFailure) {
     case 'rollback':
+      // It was in service, be it for a moment: what it took up there is for a person to give up.
+      if (error?.context.isAdmitted === true) return atRest({ ...record, status: 'held', error });
       return advanceRollback({ record: rollBackMachine(record, error) ?? record, now });
     case 'hold':
       return atRest({ ...record, status: 'held', error });

@@ -48,5 +48,6 @@ export async function lookIfAllowed(
 export function findingOf(subject: string, error: LandfallError): Finding {
   const remedy = String(error.context.remedy ?? '');
   const message = remedy === '' ? error.message : error.message.replace(remedy, '').trim();
-  return failed(subject, message, remedy === '' ? 'Correct this, then run `landfall plan` again.' : remedy);
+  const told = remedy === '' ? 'Correct this, then run `landfall plan` again.' : remedy;
+  return { ...failed(subject, message, told), code: error.code };
 }

@@ -29,6 +29,8 @@ export type Landing = {
   id: string;
   /** The target's names for all its parts. */
   ref: JsonObject;
+  /** Where it answers within its own network; null or left out where the target does not tell. */
+  address?: string | null;
 };
 
 export type LandingCheck = { name: string; state: 'ok' | 'pending' | 'failed'; detail: string };

@@ -152,6 +152,11 @@ export function isControlled({ steps }: Pick<MachineRecord, 'steps'>): boolean {
   return 'shutdown' in steps;
 }
 
+/** Has admitting it ever begun? Then its landing may have been in service, and may hold what came in since. */
+export function mayServe({ steps: { admit } }: Pick<MachineRecord, 'steps'>): boolean {
+  return admit !== undefined && (admit.startedAt !== null || admit.try > 1);
+}
+
 /** Has it come to rest: nothing more happens to it unless an operator acts? */
 export function isAtRest(status: MachineStatus): boolean {
   return status !== 'blocked' && status !== 'waiting' && !isUnderWay(status);

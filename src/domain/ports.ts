@@ -2,6 +2,7 @@
  * What the stages need from the outside world. Sources and targets are adapters; the rest are rooms of the house.
  * Every method that waits takes an AbortSignal or lives under the signal of its context, and rejects soon after abort.
  */
+import type { ErrorCode } from './errors.ts';
 import type { Container, Fingerprint, Image, OpenImage, UploadForm } from './image.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 import type { Artifact, Landing, Observation } from './landing.ts';
@@ -129,6 +130,8 @@ export type Finding = {
   message: string;
   /** What to do; null when ok. */
   remedy: string | null;
+  /** Of the error that kept it from being looked at; left out where it was. */
+  code?: ErrorCode;
 };
 
 // --- sources ----------------------------------------------------------------------------------------------------

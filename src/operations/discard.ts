@@ -11,7 +11,7 @@ import type { RunRecord } from '../domain/run-record.ts';
 import type { WaveMachine } from '../domain/wave.ts';
 import type { Conductor } from '../queue/conductor.ts';
 import { openStepContext } from '../queue/step-context.ts';
-import { removeStaging } from '../stages/staging.ts';
+import { beginAnew, removeMade } from '../stages/remove-made.ts';
 import type { Lease } from '../state/lease.ts';
 import type { State } from '../state/state.ts';
 import { holdMachine, holdSteps } from './hold-machine.ts';
@@ -103,22 +103,14 @@ async function removeAll(record: MachineRecord, deps: DiscardDeps & { lease: Lea
     signal: AbortSignal.any([signal, lease.signal]),
     report: () => {},
   });
-  const removals: Removal[] = [];
-  const entries = await context.ledger.entries();
-  // Newest first: an instance before its image, an image before its snapshots.
-  for (const entry of entries.filter(({ state: settled }) => settled !== 'discarded').reverse()) {
-    const remove = async (): Promise<void> => {
-      await target.discard(entry, context);
-      await context.ledger.settle(entry, 'discarded');
-    };
-    const failure = await failureOf(remove);
+  const resolved = { ...record, plan: resolve(record.plan) };
+  const removed = await removeMade({ record: resolved, source, target, stagingFolder, context });
+  if (removed.every(({ failure }) => failure === null)) await beginAnew(context);
+  return removed.flatMap(({ entry, failure }) => {
     const made = listMade(entry);
     const told = failure !== null && made.length === 0 ? [{ kind: entry.thing, id: null }] : made;
-    removals.push(...told.map((thing) => outcomeOf({ machine, ...thing }, failure)));
-  }
-  await source.release({ from: resolve(record.plan).from, machine: record.machine }, context);
-  await removeStaging({ stagingFolder, record });
-  return removals;
+    return told.map((thing) => outcomeOf({ machine, ...thing }, failure?.message ?? null));
+  });
 }
 
 /** null: it succeeded. */

@@ -42,9 +42,10 @@ function provenDisks(record: MachineRecord): ProvenDisk[] {
   });
 }
 
-/** Of the steps that are done, and of validate, which ends with this proof. */
+/** Of the steps that are done, and of validate, which ends with this proof; not of a way back that came before. */
 function stageTimes(record: MachineRecord, now: number): StageTime[] {
-  return Object.values(record.steps).flatMap((step) => {
+  const forward = Object.values(record.steps).filter(({ stage }) => stage !== 'rollback');
+  return forward.flatMap((step) => {
     const endedAt = step.stage === 'validate' ? now : step.endedAt;
     if (step.startedAt === null || endedAt === null) return [];
     return [{ step: stepKey(step), startedAt: step.startedAt, endedAt, tries: step.try }];

@@ -5,12 +5,14 @@ import { admitLanding } from './admit.ts';
 import { convertDisks } from './convert.ts';
 import { exportDisk } from './export.ts';
 import { importMachine } from './import.ts';
+import { rollBack } from './rollback.ts';
+import { shutDownSource } from './shutdown.ts';
 import type { StepInput } from './step-input.ts';
 import { uploadDisk } from './upload.ts';
 import { validateLanding } from './validate.ts';
 
 /**
- * Safe to run twice and after a death at any point. Import, validate and admit answer `wait` instead of waiting. After
+ * Safe to run twice and after a death at any point. Shutdown, import, validate, admit and rollback answer `wait` instead of waiting. After
  * `context.signal` aborted it rejects with the signal's own reason.
  */
 export async function runStep(input: StepInput): Promise<StepOutcome<StepOutput>> {
@@ -29,8 +31,9 @@ function serve(input: StepInput): Promise<StepOutcome<StepOutput>> {
   const { stage } = input.job;
   switch (stage) {
     case 'shutdown':
+      return shutDownSource(input);
     case 'rollback':
-      throw new Error('not written yet');
+      return rollBack(input);
     case 'export':
       return exportDisk(input);
     case 'convert':

@@ -32,6 +32,19 @@ export async function watchSource(input: StepInput, disks: readonly string[]): P
   return { ...watch, fingerprints, check };
 }
 
+/**
+ * Long after the copy, right before its landing serves: a source that was started since has gone on without it, be it off
+ * again or not. Disks that were spooled are gone from staging by then: of those, the state is all that can be asked.
+ */
+export async function requireAsExported(input: StepInput): Promise<void> {
+  await requireOff(input);
+  const { record, source } = input;
+  if (source.control === undefined || record.plan.export === 'spool') return;
+  const fingerprints = await exportedStates(input, Object.keys(record.images));
+  for (const [disk, fingerprint] of Object.entries(fingerprints))
+    await requireUnchanged(input, disk, fingerprint);
+}
+
 export type Watching = AsyncDisposable & {
   /** Aborts with the step, and when a check told of a change. */
   signal: AbortSignal;

@@ -17,6 +17,13 @@ export type StepInput = {
   evidence: Evidence;
   /** Root of staging; a step uses its machine's folder in it only. */
   stagingFolder: string;
+  /** Of the wave's file, as its author sees it: it may not be there on this host. */
+  waveFolder: string;
+  /**
+   * Keeps all other steps of this machine from being worked on, and resolves once no attempt at one can still hold
+   * anything of its source. Throws `conflict` where one does not end.
+   */
+  holdOtherSteps(signal: AbortSignal): Promise<AsyncDisposable>;
   context: StepContext;
 };
 

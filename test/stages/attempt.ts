@@ -35,6 +35,8 @@ export function createAttempt(
     target: options.target ?? createFakeTarget(),
     evidence: options.evidence ?? createFakeEvidence(),
     stagingFolder: options.stagingFolder ?? '/nowhere/staging',
+    waveFolder: options.waveFolder ?? '/nowhere/waves',
+    holdOtherSteps: options.holdOtherSteps ?? (async () => ({ [Symbol.asyncDispose]: async () => {} })),
     context,
   };
 }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -6,6 +6,7 @@ import type { Artifact } from '../../src/domain/landing.ts';
 import { runStep } from '../../src/stages/run-step.ts';
 import { createJob, createMachine, createRecord } from '../fakes/machine.ts';
 import { createFakeSource } from '../fakes/source.ts';
+import { createDurableState } from '../fakes/step-context.ts';
 import { createFakeTarget, LANDING } from '../fakes/target.ts';
 import { createAttempt } from './attempt.ts';
 
@@ -53,6 +54,30 @@ it('keeps source and staging while the target works', async () => {
   expect(outcome).toEqual({ kind: 'wait', afterMs: 5_000, note: 'disk 0: 40 %' });
   expect(source.released).toEqual([]);
   expect(await readdir(join(stagingFolder, 'run-1'))).toEqual(['other', 'web%2001']);
+});
+
+it('calls its hooks before and after, each once however often it looks', async () => {
+  const target = createFakeTarget();
+  target.importOutcomes = [
+    { kind: 'wait', afterMs: 5_000, note: '' },
+    { kind: 'done', value: LANDING },
+  ];
+  const hook = { kind: 'command', timeoutSeconds: 10, onFailure: 'fail' } as const;
+  const say = 'echo "$LANDFALL_MOMENT $LANDFALL_LANDING" >> said';
+  const hooks = (['before-import', 'after-import'] as const).map((at) => ({
+    ...hook,
+    at,
+    command: ['sh', '-c', say],
+  }));
+  const hooked = { ...record, plan: { ...record.plan, hooks } };
+  const state = createDurableState();
+  const look = () =>
+    runStep(createAttempt({ record: hooked, job, target, stagingFolder, state, waveFolder: stagingFolder }));
+  await look();
+  await look();
+  await look();
+  const said = await readFile(join(stagingFolder, 'said'), 'utf8');
+  expect(said).toBe(`before-import \nafter-import ${LANDING.id}\n`);
 });
 
 it('runs again where staging is gone already', async () => {

@@ -132,6 +132,8 @@ async function openWork(job: UploadJob, folder: string, signal: AbortSignal): Pr
       job.azure === undefined ? `s3://${job.bucket}/evidence` : join(folder, 'evidence'),
     ),
     stagingFolder: job.stagingFolder,
+    waveFolder: folder,
+    holdOtherSteps: async () => ({ [Symbol.asyncDispose]: async () => {} }),
   };
 }
 

@@ -4,13 +4,14 @@ import type { Machine } from '../../../src/domain/machine.ts';
 import type { SourceControl } from '../../../src/domain/ports.ts';
 import { asGone, type NamedDomain, readStatus } from './domain-status.ts';
 import { readNote, writeNote } from './note.ts';
-import { powerOn, shutDown } from './power.ts';
+import { cutOff, powerOn, requestShutDown } from './power.ts';
 import type { Virsh } from './virsh.ts';
 
 export function createControl(virsh: Virsh): SourceControl {
   const on = (machine: Machine, signal: AbortSignal) => ({ virsh, domain: namedDomain(machine), signal });
   return {
-    shutDown: (machine, options, signal) => shutDown(on(machine, signal), options),
+    requestShutDown: (machine, signal) => requestShutDown(on(machine, signal)),
+    cutOff: (machine, signal) => cutOff(on(machine, signal)),
     powerOn: (machine, signal) => powerOn(on(machine, signal)),
     isAutostarted: async (machine, signal) =>
       (await readStatus(virsh, namedDomain(machine), { signal })).isAutostarted,

@@ -40,6 +40,7 @@ export function readDomainXml(xml: string, label: string): Domain {
     cpus: readCpus(root, label),
     memoryBytes: readMemoryBytes(root, label),
     os: readOs(root.child('metadata')),
+    tags: readTags(root),
     looksLikeWindows: looksLikeWindows(root),
     ...readDisks(root),
     nics: (devices?.children('interface') ?? []).map(readNic),
@@ -94,6 +95,19 @@ function readOs(metadata: XmlElement | null): string | null {
   const [, host = '', path = ''] = /^https?:\/\/([^/]+)\/(.+)$/.exec(id) ?? [];
   if (path === '') return id;
   return host === 'microsoft.com' ? path.replace(/^win\b/, 'windows') : path;
+}
+
+/**
+ * libvirt knows no tags. Words that begin with `#` in title and description are what anybody can see and set
+ * (`virsh desc`); the words of an element `tags` in the metadata are for tools that must not touch what people wrote.
+ */
+function readTags(root: XmlElement): string[] {
+  const prose = ['title', 'description'].map((name) => root.child(name)?.text ?? '').join(' ');
+  const marked = [...prose.matchAll(/(?<=^|\s)#(\p{L}[\p{L}\p{N}_.:=/-]*)/gu)].map(([, tag = '']) =>
+    tag.replace(/[.:]+$/, ''),
+  );
+  const listed = (root.child('metadata')?.child('tags')?.text ?? '').split(/[\s,]+/).filter(Boolean);
+  return [...new Set([...marked, ...listed])];
 }
 
 function looksLikeWindows(root: XmlElement): boolean {

@@ -15,6 +15,8 @@ export type Domain = {
   memoryBytes: number;
   /** As libosinfo's note says, for example "debian/12" or "windows/2k22"; null: it has none. */
   os: string | null;
+  /** As people marked it, in the order of its title, its description and its metadata. */
+  tags: readonly string[];
   /** Features that only Windows guests are given. */
   looksLikeWindows: boolean;
   /** In bus order. */

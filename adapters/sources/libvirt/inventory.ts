@@ -13,9 +13,12 @@ export type FoundDomain = {
   status: DomainStatus;
   /** Virtual size of each disk by its target, as far as libvirt can tell. */
   capacities: Map<string, number>;
+  /** Where it is, by the host's own name; null where libvirt does not tell. */
+  host: string | null;
 };
 
-export type DomainSelector = Pick<LibvirtMachineOptions, 'name' | 'uuid'>;
+/** Those that fit all of it. */
+export type DomainSelector = Omit<LibvirtMachineOptions, 'os'>;
 
 type Listed = { uuid: string; name: string };
 
@@ -30,14 +33,15 @@ export async function findDomains(
   selector: DomainSelector,
   signal: AbortSignal,
 ): Promise<FoundDomain[]> {
-  const { uuid, name = '' } = selector;
+  const { uuid, name = '*' } = selector;
   const chosen =
     uuid === undefined
       ? (await listDomains(virsh, signal)).filter((each) => matchesName(each.name, name))
       : [{ uuid: uuid.toLowerCase(), name: uuid }];
   const found: FoundDomain[] = [];
   for (let at = 0; at < chosen.length; at += DOMAINS_AT_ONCE) {
-    found.push(...(await readDomains(virsh, chosen.slice(at, at + DOMAINS_AT_ONCE), signal)));
+    const read = await readDomains(virsh, chosen.slice(at, at + DOMAINS_AT_ONCE), signal);
+    found.push(...read.filter((each) => isSelected(each, selector)));
   }
   if (found.length === 0) throw noSuchDomain({ virsh, selector, listed: await listDomains(virsh, signal) });
   for (const { domain, capacities } of found) {
@@ -45,6 +49,12 @@ export async function findDomains(
     for (const disk of missing) await addCapacity({ virsh, domain, disk, capacities, signal });
   }
   return found;
+}
+
+function isSelected({ domain, host }: FoundDomain, selector: DomainSelector): boolean {
+  const { tag, host: wantedHost } = selector;
+  const isTagged = tag === undefined || domain.tags.some((each) => matchesName(each, tag.replace(/^#/, '')));
+  return isTagged && (wantedHost === undefined || matchesName(host ?? '', wantedHost));
 }
 
 /**
@@ -95,6 +105,8 @@ async function readDomains(
   const mark = randomUUID();
   const commands = listed.flatMap(({ uuid }) => [
     ['echo', mark],
+    ['hostname'],
+    ['echo', mark],
     ['dumpxml', '--inactive', uuid],
     ['echo', mark],
     ['dominfo', uuid],
@@ -104,11 +116,12 @@ async function readDomains(
   const attempted = `Reading ${listed.length === 1 ? listed[0]?.name : `${listed.length} domains`}`;
   const answers = (await virsh.runAll(commands, { attempted, signal })).split(mark).slice(1);
   return listed.flatMap(({ name }, index): FoundDomain[] => {
-    const [xml = '', dominfo = '', blocks = ''] = answers.slice(3 * index);
+    const [hostname = '', xml = '', dominfo = '', blocks = ''] = answers.slice(4 * index);
     // Undefined since it was listed.
     if (xml.trim() === '') return [];
     const status = parseStatus(dominfo, name);
-    return [{ domain: readDomainXml(xml, name), status, capacities: parseCapacities(blocks) }];
+    const domain = readDomainXml(xml, name);
+    return [{ domain, status, capacities: parseCapacities(blocks), host: hostname.trim() || null }];
   });
 }
 
@@ -151,9 +164,15 @@ function noSuchDomain(failure: {
   const names = listed.slice(0, NAMES_IN_MESSAGES).map(({ name }) => name);
   const more = listed.length > names.length ? ` and ${listed.length - names.length} more` : '';
   const there = names.length === 0 ? 'there is none' : `there are ${names.join(', ')}${more}`;
+  const { uuid, name, tag, host } = selector;
+  const wanted = [
+    ...[uuid, name].filter((each) => each !== undefined).map((each) => JSON.stringify(each)),
+    ...(tag === undefined ? [] : [`with the tag ${JSON.stringify(tag)}`]),
+    ...(host === undefined ? [] : [`on the host ${JSON.stringify(host)}`]),
+  ].join(' ');
   return new LandfallError({
     code: 'not-found',
-    message: `${virsh.uri} has no domain ${JSON.stringify(selector.uuid ?? selector.name)}: ${there}. Set \`name\` or \`uuid\` to one of these.`,
-    context: { uri: virsh.uri, domain: selector.uuid ?? selector.name ?? null },
+    message: `${virsh.uri} has no domain ${wanted}: ${there}. Set \`name\` or \`uuid\` to one of these, or see that \`tag\` and \`host\` fit one.`,
+    context: { uri: virsh.uri, domain: wanted },
   });
 }

@@ -7,7 +7,7 @@ import type { FoundDomain } from './inventory.ts';
 
 /** Throws `image-unreadable` where it has no disk, or one in a format that Landfall does not read. */
 export function describeMachine(found: FoundDomain, os: string | undefined): Machine {
-  const { domain } = found;
+  const { domain, host } = found;
   if (domain.disks.length === 0) {
     throw unreadableImage({
       label: domain.name,
@@ -27,6 +27,8 @@ export function describeMachine(found: FoundDomain, os: string | undefined): Mac
     os: os ?? domain.os,
     disks: domain.disks.map((disk, index) => describeDisk(found, { disk, id: String(index) })),
     nics: domain.nics,
+    host,
+    tags: domain.tags,
   };
 }
 

@@ -34,15 +34,29 @@ export const libvirtMachineOptionsSchema = z
       .regex(UUID, 'is no uuid')
       .optional()
       .describe('UUID of the domain, instead of its name.'),
+    tag: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'A tag of the domain, as a pattern like `name`: `#weekend` in its title or description, or in `<tags>` of its metadata.',
+      ),
+    host: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Name of the host on which the domain is, as a pattern like `name`: `*` takes all of it.'),
     os: z
       .string()
       .min(1)
       .optional()
       .describe('The guest, for example "windows2022". Default: as libosinfo\'s note on the domain says.'),
   })
-  .refine(({ name, uuid }) => (name === undefined) !== (uuid === undefined), {
-    error: 'give either `name` or `uuid`',
-  });
+  .refine(
+    ({ name, tag, host, uuid }) =>
+      [name, tag, host].every((each) => each === undefined) !== (uuid === undefined),
+    { error: 'give `uuid`, or `name`, `tag` and `host` as needed: those domains that fit all of them' },
+  );
 
 export type LibvirtOptions = z.infer<typeof libvirtOptionsSchema>;
 export type LibvirtMachineOptions = z.infer<typeof libvirtMachineOptionsSchema>;

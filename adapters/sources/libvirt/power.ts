@@ -1,7 +1,6 @@
 /** Turns domains off and on, and believes only what libvirt says of their state afterwards. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LandfallError } from '../../../src/domain/errors.ts';
-import type { ShutDownOptions, ShutDownOutcome } from '../../../src/domain/ports.ts';
 import { asGone, type DomainStatus, type NamedDomain, powerStateOf, readStatus } from './domain-status.ts';
 import type { Virsh } from './virsh.ts';
 import { isAway, isMonitorLost } from './virsh-failure.ts';
@@ -9,30 +8,41 @@ import { isAway, isMonitorLost } from './virsh-failure.ts';
 type Wanted = { virsh: Virsh; domain: NamedDomain; signal: AbortSignal };
 
 const POLL_MS = 500;
-/** A guest that is still booting does not hear the first press of its power button; a second one hurts nobody. */
-const ASK_AGAIN_MS = 30_000;
 /** What `destroy` needs: qemu has 15 s to end, and is killed then. */
-const FORCE_TIMEOUT_MS = 60_000;
+const CUT_OFF_TIMEOUT_MS = 60_000;
 const START_TIMEOUT_MS = 60_000;
 /** One in a hundred starts that fail loses its reason on a busy host. */
 const MAX_STARTS = 3;
 
-/** Throws `source-not-off`, `source-changed` and what virsh.ts throws. */
-export async function shutDown(wanted: Wanted, options: ShutDownOptions): Promise<ShutDownOutcome> {
+/** Asks and returns. Throws `source-not-off`, `source-changed` and what virsh.ts throws. */
+export async function requestShutDown(wanted: Wanted): Promise<void> {
   const { virsh, domain, signal } = wanted;
   const before = await readStatus(virsh, domain, { signal });
   refuseTransient(before, domain);
-  if (powerStateOf(before, domain) === 'off') return 'already';
-  const last = await askUntilOff(wanted, options.graceMs);
-  if (!last.isActive) return requireOff(last, domain, 'graceful');
-  if (!options.force) throw stillOn(domain, last, options.graceMs);
+  if (powerStateOf(before, domain) === 'off') return;
+  refuseDeaf(before, domain);
+  // libvirt asks the guest's agent where there is one, else presses the power button (ACPI).
+  await act(wanted, { args: ['shutdown', domain.uuid], attempted: `Shutting ${domain.name} down` });
+}
+
+/** As `requestShutDown`. */
+export async function cutOff(wanted: Wanted): Promise<void> {
+  const { virsh, domain, signal } = wanted;
+  const before = await readStatus(virsh, domain, { signal });
+  refuseTransient(before, domain);
+  if (powerStateOf(before, domain) === 'off') return;
   await act(wanted, { args: ['destroy', domain.uuid], attempted: `Cutting off ${domain.name}` });
-  const cut = await pollUntil(wanted, {
-    deadlineMs: FORCE_TIMEOUT_MS,
+  const after = await pollUntil(wanted, {
+    deadlineMs: CUT_OFF_TIMEOUT_MS,
     isReached: ({ isActive }) => !isActive,
   });
-  if (cut.isActive) throw stillOn(domain, cut, FORCE_TIMEOUT_MS);
-  return requireOff(cut, domain, 'forced');
+  if (powerStateOf(after, domain) === 'off') return;
+  throw new LandfallError({
+    code: 'source-not-off',
+    message: `${domain.name} was cut off at ${virsh.uri}, and is still ${after.state} after ${CUT_OFF_TIMEOUT_MS / 1000} s. Its qemu may hang on storage that is away: see \`virsh domstate --reason ${domain.name}\` and the log of its host.`,
+    retryable: true,
+    context: { machine: domain.name, state: after.state },
+  });
 }
 
 /** Throws `conflict` where something holds its disks, and what virsh.ts throws. */
@@ -69,19 +79,6 @@ async function start(wanted: Wanted): Promise<void> {
 
 const RUNNING: ReadonlySet<string> = new Set(['running', 'idle', 'no state']);
 
-/** libvirt asks the guest's agent where there is one, else presses the power button (ACPI). */
-async function askUntilOff(wanted: Wanted, graceMs: number): Promise<DomainStatus> {
-  const { domain } = wanted;
-  const startedAt = performance.now();
-  for (;;) {
-    await act(wanted, { args: ['shutdown', domain.uuid], attempted: `Shutting ${domain.name} down` });
-    const leftMs = Math.max(0, graceMs - (performance.now() - startedAt));
-    const deadlineMs = Math.min(ASK_AGAIN_MS, leftMs);
-    const status = await pollUntil(wanted, { deadlineMs, isReached: ({ isActive }) => !isActive });
-    if (!status.isActive || leftMs <= ASK_AGAIN_MS) return status;
-  }
-}
-
 /** A command that another one overtook (it is off already, it runs already) is no failure: the state decides. */
 async function act({ virsh, domain, signal }: Wanted, command: { args: string[]; attempted: string }) {
   try {
@@ -113,28 +110,24 @@ async function pollUntil(
   }
 }
 
-function requireOff(status: DomainStatus, domain: NamedDomain, outcome: ShutDownOutcome): ShutDownOutcome {
-  powerStateOf(status, domain);
-  return outcome;
-}
-
 function refuseTransient(status: DomainStatus, { name }: NamedDomain): void {
   if (status.isPersistent) return;
   throw new LandfallError({
-    code: 'preflight-refused',
-    message: `${name} is transient: libvirt forgets it when it is off, so it could not be started again. Make it persistent first: \`virsh dumpxml ${name} > ${name}.xml && virsh define ${name}.xml\`.`,
+    code: 'source-not-off',
+    message: `${name} was not shut down: it is transient, so libvirt forgets it once it is off, and nothing could start it again. Make it persistent first: \`virsh dumpxml ${name} > ${name}.xml && virsh define ${name}.xml\`.`,
     context: { machine: name },
   });
 }
 
-function stillOn({ name }: NamedDomain, { state }: DomainStatus, graceMs: number): LandfallError {
-  const why =
-    state === 'paused' || state === 'pmsuspended'
-      ? `It is ${state}, so its guest hears nothing: \`virsh resume ${name}\` (or \`dompmwakeup\`) first.`
-      : 'Its guest may have no agent and ignore the power button, or need longer: shut it down from within, or let the wave force it.';
-  return new LandfallError({
+/** A guest whose processors stand still hears neither agent nor button. */
+function refuseDeaf({ state }: DomainStatus, { name }: NamedDomain): void {
+  const remedy = WAKERS[state];
+  if (remedy === undefined) return;
+  throw new LandfallError({
     code: 'source-not-off',
-    message: `${name} was asked to shut down and is still ${state} after ${Math.round(graceMs / 1000)} s. ${why}`,
+    message: `${name} cannot be asked to shut down: it is ${state}, so its guest hears nothing. \`virsh ${remedy} ${name}\` wakes it; then try again.`,
     context: { machine: name, state },
   });
 }
+
+const WAKERS: Readonly<Record<string, string>> = { paused: 'resume', pmsuspended: 'dompmwakeup' };

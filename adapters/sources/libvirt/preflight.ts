@@ -40,7 +40,8 @@ async function checkDomain(checked: Checked): Promise<Finding[]> {
   return findings;
 }
 
-function checkStatus({ domain, status }: FoundDomain, name: string): Finding[] {
+function checkStatus(found: FoundDomain, name: string): Finding[] {
+  const { domain, status } = found;
   const findings: Finding[] = [];
   if (!status.isPersistent) {
     const remedy = `Make it persistent: \`virsh dumpxml ${domain.name} > FILE && virsh define FILE\`.`;
@@ -62,20 +63,20 @@ function checkStatus({ domain, status }: FoundDomain, name: string): Finding[] {
       ),
     );
   }
-  if (status.isActive) {
-    findings.push(
-      warned(
-        name,
-        `is ${status.state}: its disks are read only when it is off`,
-        'Shut it down before its export.',
-      ),
-    );
-  }
   if (!domain.staysOff) {
     const remedy = `Set \`<on_poweroff>destroy</on_poweroff>\` with \`virsh edit ${domain.name}\`.`;
-    findings.push(warned(name, 'starts again when its guest turns it off', remedy));
+    const message = 'starts again when its guest turns it off';
+    findings.push(status.isActive ? failed(name, message, remedy) : warned(name, message, remedy));
   }
-  return findings;
+  return [passed(name, describeStatus(found)), ...findings];
+}
+
+/** What a cutover will change about it, and a rollback put back. */
+function describeStatus({ domain, status, host }: FoundDomain): string {
+  const state = `is ${status.state === 'shut off' ? 'off' : status.state}${host === null ? '' : ` on ${host}`}`;
+  const autostart = `${status.isAutostarted ? 'started' : 'not started'} with its host`;
+  const tags = domain.tags.length === 0 ? '' : `, tagged ${domain.tags.join(', ')}`;
+  return `${state}, ${autostart}${tags}`;
 }
 
 function checkHardware({ leftOut, tpm, passedThrough }: Domain, name: string): Finding[] {

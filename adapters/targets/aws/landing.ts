@@ -19,7 +19,7 @@ export type LandingRef = {
 };
 
 export function landingOf(ref: LandingRef): Landing {
-  return { kind: LANDING_KIND, id: ref.instanceId, ref: { ...ref } };
+  return { kind: LANDING_KIND, id: ref.instanceId, ref: { ...ref }, address: ref.privateIp };
 }
 
 export function landingRef({ ref }: { ref: JsonObject }): LandingRef {

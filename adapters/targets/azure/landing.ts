@@ -25,7 +25,7 @@ export type LandingRef = {
 };
 
 export function landingOf(ref: LandingRef): Landing {
-  return { kind: LANDING_KIND, id: ref.virtualMachine, ref: { ...ref } };
+  return { kind: LANDING_KIND, id: ref.virtualMachine, ref: { ...ref }, address: ref.privateIp };
 }
 
 export function landingRef({ ref }: { ref: JsonObject }): LandingRef {

@@ -131,6 +131,7 @@ export function describeTarget({ name, transport, openGround, lacks = [] }: Desc
         const request = { machine: machineWith({ diskCount: 2 }), to: ground.to, artifacts };
         const again = await untilDone(() => target.import(request, context()));
         expect(again).toEqual(landing);
+        expect(landing.address).toMatch(/^\d+(\.\d+){3}$/);
         expect(await ground.holdings(run)).toEqual(ground.landed);
       });
 

@@ -8,7 +8,11 @@ describe('a machine of virt-install', () => {
     `<domain type='kvm'>
   <name>erp-db-01</name>
   <uuid>${UUID.toUpperCase()}</uuid>
+  <title>ERP database #weekend</title>
+  <description>Ask Ann (#not here), it is issue #17.
+#tier:db, #weekend.</description>
   <metadata>
+    <landfall-tags:tags xmlns:landfall-tags="urn:landfall:tags">erp gold,weekend</landfall-tags:tags>
     <libosinfo:libosinfo xmlns:libosinfo="http://libosinfo.org/xmlns/libvirt/domain/1.0">
       <libosinfo:os id="http://debian.org/debian/12"/>
     </libosinfo:libosinfo>
@@ -74,6 +78,7 @@ describe('a machine of virt-install', () => {
       cpus: 2,
       memoryBytes: 4 * 2 ** 30,
       os: 'debian/12',
+      tags: ['weekend', 'tier:db', 'erp', 'gold'],
       looksLikeWindows: false,
       disks: [
         {

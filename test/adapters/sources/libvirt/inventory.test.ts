@@ -1,4 +1,5 @@
 import { rename, truncate } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { matchesName } from '../../../../adapters/sources/libvirt/inventory.ts';
@@ -55,6 +56,8 @@ describe('machines are found', () => {
       os: null,
       disks: [{ id: '0', bytes: 4 * MIB, format: 'raw', file: web1.path, boots: true }],
       nics: [],
+      host: hostname(),
+      tags: [],
     });
     const [named] = await source.machines({ name: 'web-1', os: 'windows2022' }, live);
     expect(named?.os).toBe('windows2022');
@@ -70,6 +73,22 @@ describe('machines are found', () => {
     expect(await names({ name: 'many-*' })).toEqual(
       Array.from({ length: 30 }, (_, index) => `many-${index + 10}`),
     );
+  });
+
+  it('by tag and by host, narrowed by name', async () => {
+    await defineGuest(libvirt, { name: 'tagged-1', more: '<title>the shop #weekend #tier:web</title>' });
+    const tags = "<metadata><l:tags xmlns:l='urn:landfall:tags'>weekend</l:tags></metadata>";
+    await defineGuest(libvirt, { name: 'tagged-2', more: tags });
+    await defineGuest(libvirt, { name: 'tagged-3', more: '<description>#weekday</description>' });
+    expect(await names({ tag: 'weekend' })).toEqual(['tagged-1', 'tagged-2']);
+    expect(await names({ tag: '#tier:*' })).toEqual(['tagged-1']);
+    expect(await names({ tag: 'week*', name: '*-[!1]' }).catch(() => [])).toEqual([]);
+    expect(await names({ tag: 'week*', name: '*-3' })).toEqual(['tagged-3']);
+    expect(await names({ host: hostname(), name: 'tagged-*' })).toEqual(['tagged-1', 'tagged-2', 'tagged-3']);
+    expect((await names({ host: '*' })).length).toBeGreaterThan(3);
+    const elsewhere = { code: 'not-found', message: expect.stringContaining('on the host "kvm-99"') };
+    await expect(names({ host: 'kvm-99', name: 'tagged-1' })).rejects.toMatchObject(elsewhere);
+    await expect(names({ tag: 'no-such' })).rejects.toMatchObject({ code: 'not-found' });
   });
 
   it('or not, and then those that are there are named', async () => {
@@ -118,9 +137,13 @@ describe('disks', () => {
 });
 
 describe('plan', () => {
-  it('has nothing to say of a plain machine', async () => {
-    await defineGuest(libvirt, { name: 'plain' });
-    expect(await look(await only('plain'))).toEqual([]);
+  it('tells of a plain machine what a cutover will change', async () => {
+    await defineGuest(libvirt, { name: 'plain', more: '<title>#web</title>' });
+    const told = async () =>
+      (await look(await only('plain'))).map(({ level, message }) => `${level}: ${message}`);
+    expect(await told()).toEqual([`ok: is off on ${hostname()}, not started with its host, tagged web`]);
+    await libvirt.virsh('autostart', 'plain');
+    expect(await told()).toEqual([`ok: is off on ${hostname()}, started with its host, tagged web`]);
   });
 
   it('tells what stays behind and what will surprise', async () => {
@@ -132,8 +155,8 @@ describe('plan', () => {
     await libvirt.virsh('start', 'odd');
     const findings = await look(await only('odd'));
     expect(findings.map(({ level, message }) => `${level}: ${message}`)).toEqual([
-      'warn: is running: its disks are read only when it is off',
-      'warn: starts again when its guest turns it off',
+      `ok: is running on ${hostname()}, not started with its host`,
+      'fail: starts again when its guest turns it off',
       'ok: its CD drive sda is left out: it is empty',
       expect.stringMatching(/^warn: is set up as Windows guests are/),
     ]);
@@ -169,14 +192,14 @@ describe('plan', () => {
     const machine = await only('bad');
     await truncate(at('cut.qcow2'), 70_000);
     const findings = await look(machine);
-    expect(findings.map(({ level, subject }) => `${level} ${subject}`)).toEqual([
+    expect(findings.slice(1).map(({ level, subject }) => `${level} ${subject}`)).toEqual([
       'fail bad disk 0 (vda)',
       'fail bad disk 1 (vdb)',
       'fail bad disk 2 (vdc)',
       'warn bad disk 2 (vdc)',
     ]);
-    expect(findings[0]?.message).toContain('shared with other machines');
-    expect(findings[1]?.message).toContain('/etc/shadow');
+    expect(findings[1]?.message).toContain('shared with other machines');
+    expect(findings[2]?.message).toContain('/etc/shadow');
     const request = { from: {}, machine, disk: '1', pass: 0, stagingFolder: '/nowhere' };
     await expect(source.export(request, createStepContext())).rejects.toMatchObject({
       code: 'image-hostile',

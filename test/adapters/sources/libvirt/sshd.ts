@@ -1,5 +1,5 @@
 /** An sshd of a test's own on loopback, with a key that lets this user in, and the URI by which virsh goes through it. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -28,10 +28,18 @@ export async function startSshd(): Promise<TestSshd> {
     at('ssh_config'),
     `Host *\nUserKnownHostsFile ${at('known_hosts')}\nGlobalKnownHostsFile none\nIdentitiesOnly yes\nIdentityFile ${at('user')}\nLogLevel ERROR\nKexAlgorithms curve25519-sha256\n`,
   );
-  await writeScript(at('ssh'), `exec /usr/bin/ssh -F ${at('ssh_config')} "$@"`);
+  // A handshake takes half a second where many run at once. What forwards a socket has a connection of its own, since a
+  // shared one would keep the socket; whoever finds no shared one connects by itself.
+  const shared = `-o ControlMaster=no -o ControlPath=${at('shared-%r')}`;
+  await writeScript(
+    at('ssh'),
+    `case " $* " in *' -L '*) shared= ;; *) shared='${shared}' ;; esac
+exec /usr/bin/ssh -F ${at('ssh_config')} $shared "$@"`,
+  );
   // libvirt calls it as nc, with `-U SOCKET` at the end.
   const bridge = `const s = require('node:net').connect(process.argv.at(-1)); process.stdin.pipe(s); s.pipe(process.stdout); s.on('close', () => process.exit());`;
-  await writeScript(at('nc'), `exec ${process.execPath} -e "${bridge}" -- "$@"`);
+  // Before that, it asks on each connection whether nc knows `-q`.
+  await writeScript(at('nc'), `[ "$1" = -q ] && exit 1\nexec ${process.execPath} -e "${bridge}" -- "$@"`);
   // As root, sshd wants the folder for its unprivileged half; the init script of its package makes it.
   if (process.getuid?.() === 0) await mkdir('/run/sshd', { recursive: true });
   const server = await startTool({ command: '/usr/sbin/sshd', args: ['-D', '-e', '-f', at('sshd_config')] });
@@ -39,11 +47,17 @@ export async function startSshd(): Promise<TestSshd> {
     tryTool({ command: at('ssh'), args: ['-p', String(port), '127.0.0.1', 'true'], timeoutMs: 10_000 });
   await vi.waitUntil(async () => (await knock()).exitCode === 0, { timeout: 15_000, interval: 100 });
   const { username } = userInfo();
+  const connection = await startTool({
+    command: '/usr/bin/ssh',
+    args: ['-F', at('ssh_config'), '-M', '-N', '-S', at('shared-%r'), '-p', String(port), '127.0.0.1'],
+  });
+  await vi.waitUntil(async () => (await readdir(folder)).includes(`shared-${username}`), { timeout: 15_000 });
   return {
     pid: server.pid,
     uriFor: (socketPath) =>
       `qemu+ssh://${username}@127.0.0.1:${port}/session?socket=${socketPath}&command=${at('ssh')}&proxy=netcat&netcat=${at('nc')}`,
     [Symbol.asyncDispose]: async () => {
+      await connection.stop();
       await server.stop();
       await rm(folder, { recursive: true, force: true });
     },
