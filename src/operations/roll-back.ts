@@ -1,7 +1,7 @@
 /** Takes machines back to their source on an operator's word: what they made at the target goes, and the source runs again. */
 import { LandfallError } from '../domain/errors.ts';
 import { cancelMachine, rollBackMachine } from '../domain/machine-changes.ts';
-import type { MachineRecord } from '../domain/machine-record.ts';
+import { type MachineRecord, mayServe } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import { holdMachine } from './hold-machine.ts';
 import { recordAction } from './operator.ts';
@@ -73,15 +73,15 @@ async function rollBackOne(
   await using lease = await holdMachine(state, { run: run.id, machine });
   const change = (record: MachineRecord): MachineRecord | null => {
     // It landed while we looked: nobody said that it may be lost.
-    if (record.status === 'landed' && !discardsLandingData) return null;
+    if (holdsLandingData(record) && !discardsLandingData) return null;
     return rollBackMachine(record, null);
   };
   const record = await state.machines.get(run.id, machine);
   if (record === null) return false;
-  if (record.status === 'landed' && !discardsLandingData) throw landed(run, [machine]);
+  if (holdsLandingData(record) && !discardsLandingData) throw landed(run, [machine]);
   if (change(record) === null) return false;
   // Who did it comes before what it does, as the events are read.
-  const action = record.status === 'landed' ? 'rollback --discard-landing-data' : 'rollback';
+  const action = holdsLandingData(record) ? 'rollback --discard-landing-data' : 'rollback';
   await recordAction(state, { run: run.id, machine, action, reason });
   if ((await conductor.change({ run: run.id, machine }, change, lease)) === null) return false;
   await state.progress.clear(run.id, machine);
@@ -123,14 +123,21 @@ function refuseCommitted({ id }: RunRecord, machines: readonly MachineRecord[]):
 }
 
 function refuseLanded(run: RunRecord, machines: readonly MachineRecord[]): void {
-  const names = machines.filter(({ status }) => status === 'landed').map(({ machine }) => machine.name);
+  const names = machines.filter(holdsLandingData).map(({ machine }) => machine.name);
   if (names.length > 0) throw landed(run, names);
+}
+
+/** Also one that failed its checks after it was admitted. */
+function holdsLandingData(record: MachineRecord): boolean {
+  const { status, landing } = record;
+  if (status === 'rolling-back' || status === 'rolled-back') return false;
+  return status === 'landed' || (landing !== null && mayServe(record));
 }
 
 function landed({ id }: RunRecord, names: readonly string[]): LandfallError {
   return new LandfallError({
     code: 'conflict',
-    message: `Nothing was rolled back: ${names.join(', ')} of ${id} landed and may be in service. A rollback deletes the landing with all that was written there since, and the source runs again as it was when it was shut down. Say so with --discard-landing-data, or name the other machines.`,
+    message: `Nothing was rolled back: ${names.join(', ')} of ${id} may be in service where ${names.length === 1 ? 'it' : 'they'} landed. A rollback deletes the landing with all that was written there since, and the source runs again as it was when it was shut down. Say so with --discard-landing-data, or name the other machines.`,
     context: { run: id },
   });
 }

@@ -2,9 +2,12 @@ import type { Command } from 'commander';
 import type { Workshop } from '../../app.ts';
 import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_USAGE } from '../../domain/errors.ts';
+import { nextWindow } from '../../domain/next-window.ts';
 import type { Wave } from '../../domain/wave.ts';
+import { formatMoment, formatSpanUntil } from '../../domain/zoned-time.ts';
 import { type Plan, planWave } from '../../operations/plan.ts';
 import type { CommandContext } from '../command-context.ts';
+import { examinePools } from '../examine-pools.ts';
 import { findingLines } from '../findings.ts';
 import { formatTable } from '../format.ts';
 import { machineFacts } from '../machine-facts.ts';
@@ -22,7 +25,9 @@ export function addPlan(program: Command, context: CommandContext): void {
 async function showPlan(context: CommandContext, file: string, json: boolean): Promise<void> {
   const { terminal } = context;
   await using workshop = await openWorkshopFor(context);
-  const plan = await planFile(workshop, file, context.interrupted);
+  const planned = await planFile(workshop, file, context.interrupted);
+  const needs = { site: planned.wave.source.site, isControlled: planned.isControlled };
+  const plan = { ...planned, findings: [...planned.findings, ...(await examinePools(context, needs))] };
   const isRefused = plan.findings.some((finding) => finding.level === 'fail');
   if (json) {
     terminal.json({
@@ -60,10 +65,28 @@ function describePlan({ wave, machines, findings }: Plan): string[] {
       : `Not ready: ${failed} of ${findings.length} checks failed.`;
   return [
     `Wave ${wave.name}: ${wave.machines.length} machine${wave.machines.length === 1 ? '' : 's'} from ${wave.source.kind} to ${wave.target.kind}`,
+    ...describeWhen(wave),
     ...formatTable(rows),
     '',
     ...findingLines(findings),
     '',
     verdict,
+  ];
+}
+
+/** When it would begin, and who must say so first. */
+function describeWhen(wave: Wave): string[] {
+  const { window, onOverrun, isApprovalRequired } = wave;
+  const approval = isApprovalRequired ? ['Begins only once it is approved (`landfall approve`)'] : [];
+  if (window === null) return approval;
+  const now = Date.now();
+  const next = nextWindow(window, now);
+  if (next === null) return ['Its window has closed: give it a new one', ...approval];
+  const { timezone } = window;
+  const left = next.opensAt > now ? `opens in ${formatSpanUntil(next.opensAt - now)}` : 'open now';
+  const after = onOverrun === 'rollback' ? 'goes back to its source' : 'goes on';
+  return [
+    `Window: ${formatMoment(next.opensAt, timezone)} to ${formatMoment(next.closesAt, timezone)} (${left}); what is not proven then ${after}`,
+    ...approval,
   ];
 }
