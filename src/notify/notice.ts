@@ -145,7 +145,7 @@ function tellRun(
     case 'held':
       return {
         topic: 'held',
-        text: `is held: nothing more begins until \`landfall release ${run}\`. Why: \`landfall status ${run}\`.`,
+        text: `is held: \`landfall status ${run}\` says by whom, why, and what waits for a decision.`,
       };
     case 'scheduled':
     case 'running':
