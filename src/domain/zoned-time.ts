@@ -39,8 +39,7 @@ export function parseUntil(text: string, of: { now: number; timezone: string }):
     return now + (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000;
   }
   try {
-    if (TIME_OF_DAY.test(text))
-      return nextTimeOfDay(text.padStart(text.indexOf(':') === 1 ? text.length + 1 : 0, '0'), of);
+    if (TIME_OF_DAY.test(text)) return nextTimeOfDay(text.replace(/^\d:/, '0$&'), of);
     if (/(Z|[+-]\d{2}:?\d{2})$/.test(text) && text.includes('T'))
       return Temporal.Instant.from(text).epochMilliseconds;
     return Temporal.PlainDateTime.from(text).toZonedDateTime(timezone).epochMilliseconds;

@@ -1,4 +1,4 @@
-/** Hands one notice to one receiver. Resolves once the receiver has taken it. Its address is resolved here, and told to nobody. */
+/** Hands one notice to one receiver. Its address is resolved here, and told to nobody. */
 import { createTransport } from 'nodemailer';
 import { resolveEnvReferences } from '../domain/env-reference.ts';
 import type { NoticeChannel } from '../domain/wave.ts';
@@ -6,7 +6,12 @@ import { headlineOf, type Notice } from './notice.ts';
 
 const TIMEOUT_MS = 10_000;
 
-export async function deliver(notice: Notice, channel: NoticeChannel, signal: AbortSignal): Promise<void> {
+/** Resolves once the receiver has taken it, with those of its addresses that were refused. */
+export async function deliver(
+  notice: Notice,
+  channel: NoticeChannel,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   const within = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
   switch (channel.kind) {
     case 'webhook':
@@ -25,22 +30,25 @@ export function nameChannel(channel: NoticeChannel): string {
     : `mail by ${withoutUser(channel.smtp)}`;
 }
 
-async function post(notice: Notice, url: string, signal: AbortSignal): Promise<void> {
+async function post(notice: Notice, url: string, signal: AbortSignal): Promise<readonly string[]> {
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'user-agent': 'landfall' },
     body: JSON.stringify(notice),
+    // Followed, most redirections make a GET of it, which tells nobody anything.
+    redirect: 'manual',
     signal,
   });
   await response.body?.cancel();
   if (!response.ok) throw new Error(`it answered ${response.status} ${response.statusText}`.trim());
+  return [];
 }
 
 async function mail(
   notice: Notice,
   { smtp, from, to }: Extract<NoticeChannel, { kind: 'mail' }>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly string[]> {
   const timeouts = { connectionTimeout: TIMEOUT_MS, greetingTimeout: TIMEOUT_MS, socketTimeout: TIMEOUT_MS };
   const transport = createTransport({ url: smtp, ...timeouts });
   const close = (): void => transport.close();
@@ -50,7 +58,9 @@ async function mail(
   });
   try {
     signal.throwIfAborted();
-    await Promise.race([transport.sendMail({ from, to: [...to], ...letterOf(notice) }), aborted]);
+    const sending = transport.sendMail({ from, to: [...to], ...letterOf(notice) });
+    const { rejected } = await Promise.race([sending, aborted]);
+    return rejected.map(String);
   } finally {
     signal.removeEventListener('abort', close);
     close();

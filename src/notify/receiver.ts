@@ -39,6 +39,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   let riskNotBefore = 0;
   /** Delivered, and not yet behind the mark, since something else of the same look was not. */
   const delivered = new Set<string>();
+  const refused = new Set<string>();
 
   const write = async (next: NoticeMark): Promise<void> => {
     await marks.write({ run: id, channel: place, lease }, next);
@@ -61,12 +62,26 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     await state.events.append(remark(id, 'warn', message));
   };
 
+  /** The others have got it: sent again, it would come to them for ever. */
+  const tellOfRefused = async (addresses: readonly string[]): Promise<void> => {
+    const unknown = addresses.filter((address) => !refused.has(address));
+    for (const address of unknown) refused.add(address);
+    if (unknown.length > 0)
+      await state.events.append(
+        remark(
+          id,
+          'warn',
+          `Notices do not reach ${unknown.join(', ')}: ${nameChannel(channel)} refuses to send there.`,
+        ),
+      );
+  };
+
   /** Those of one look, by topic. Throws where the receiver did not take one. */
   const hand = async (run: RunRecord, happened: readonly Happening[], signal: AbortSignal): Promise<void> => {
     const untold = happened.filter((each) => !delivered.has(each.id));
     for (const [, [first, ...rest]] of Map.groupBy(untold, ({ topic }) => topic)) {
       if (first === undefined) continue;
-      await deliver(bundle(run, [first, ...rest]), channel, signal);
+      await tellOfRefused(await deliver(bundle(run, [first, ...rest]), channel, signal));
       for (const each of [first, ...rest]) delivered.add(each.id);
     }
   };

@@ -89,6 +89,16 @@ describe('a webhook', () => {
     await until(() => expect(webhook.posts.map(({ topic }) => topic)).toEqual(['landed']));
   });
 
+  test('that leads elsewhere has not been told', async () => {
+    await makeRunWith([toWebhook()]);
+    webhook.answer(302);
+    await state.events.append(failed('a'));
+    notify();
+    await vi.waitFor(async () =>
+      expect(await remarks()).toEqual([expect.stringContaining('it answered 302')]),
+    );
+  });
+
   test('gets machines that fail at once in one message, each named', async () => {
     await makeRunWith([toWebhook()]);
     notify(400);
@@ -164,6 +174,24 @@ describe('mail', () => {
     expect(letter?.to).toEqual(['ops@example.com', 'dba@example.com']);
     expect(letter?.text).toMatch(/^Subject: \[landfall\] weekend: a failed\r?$/m);
     expect(letter?.text).toContain('a failed: a said nothing.');
+  });
+});
+
+describe('mail to somebody whom the server does not take', () => {
+  test('reaches the others once, and is told of in the events', async () => {
+    await using mailbox = await startMailbox({ refuses: 'dba@example.com' });
+    await makeRunWith([toMailbox(mailbox)]);
+    await state.events.append(failed('a'));
+    notify();
+    await vi.waitFor(async () =>
+      expect(await remarks()).toEqual([
+        expect.stringMatching(/^Notices do not reach dba@example\.com: mail by smtp:/),
+      ]),
+    );
+    await state.events.append({ type: 'run', run: 'r1', status: 'landed' });
+    await until(() => expect(mailbox.letters).toHaveLength(2));
+    expect(mailbox.letters.map(({ to }) => to)).toEqual([['ops@example.com'], ['ops@example.com']]);
+    expect(await remarks()).toHaveLength(1);
   });
 });
 

@@ -54,11 +54,14 @@ export async function startWebhook(port = 0): Promise<Webhook> {
 
 export type Mailbox = AsyncDisposable & { url: string; letters: { to: string[]; text: string }[] };
 
-export async function startMailbox(): Promise<Mailbox> {
+export async function startMailbox({ refuses = '' } = {}): Promise<Mailbox> {
   const letters: Mailbox['letters'] = [];
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ['STARTTLS'],
+    onRcptTo({ address }, _session, done) {
+      done(address === refuses ? new Error('no such user here') : null);
+    },
     onData(stream, session, done) {
       const chunks: Buffer[] = [];
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
