@@ -57,9 +57,9 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     notBefore = performance.now() + Math.min(MAX_DELAY_MS, retryMs * 2 ** Math.min(failures, 16));
     failures += 1;
     if (now.awaySince !== null) return;
-    await write({ ...now, awaySince: await state.clock.now() });
     const message = `Notices do not reach ${nameChannel(channel)}: ${describeFailure(why)}. They are kept and tried again; see that it can be reached from where \`landfall up\` runs.`;
     await state.events.append(remark(id, 'warn', message));
+    await write({ ...now, awaySince: await state.clock.now() });
   };
 
   /** The others have got it: sent again, it would come to them for ever. */
