@@ -10,6 +10,7 @@ import type { MachineRecord, StepOutput } from '../domain/machine-record.ts';
 import type { StepContext, StepOutcome } from '../domain/ports.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import { acquireLease, type Lease } from '../state/lease.ts';
+import type { KnownRecord } from '../state/machine-store.ts';
 import type { State } from '../state/state.ts';
 import type { Conductor } from './conductor.ts';
 import { createProgressReporter } from './progress-reporter.ts';
@@ -56,10 +57,11 @@ export async function attemptStep(
   await using lease = reply.lease;
   const begin = await conductor.begin(job, { lease, known });
   if (begin.kind !== 'begun') return begin;
-  const { run, record } = begin;
+  const { run, record, last } = begin;
   return await attemptUnderLease(deps, {
     run,
     record,
+    last,
     job,
     lease,
     signal: AbortSignal.any([signal, lease.signal]),
@@ -70,6 +72,8 @@ export async function attemptStep(
 type Attempt = {
   run: RunRecord;
   record: MachineRecord;
+  /** As this attempt committed it at its begin; null where an earlier delivery began. */
+  last: KnownRecord | null;
   job: Job;
   lease: Lease;
   signal: AbortSignal;
@@ -99,7 +103,7 @@ async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<A
     if (outcome.kind === 'wait') return { kind: 'later', afterMs: outcome.afterMs };
     lease.signal.throwIfAborted();
     const output = outcome.value;
-    await conductor.change(job, (before, _view, now) => finishStep(before, { job, output, now }), lease);
+    await conductor.end(job, attempt, (before, _view, now) => finishStep(before, { job, output, now }));
     return { kind: 'ended' };
   } catch (thrown) {
     return await endFailedAttempt(deps, attempt, thrown);
@@ -115,10 +119,8 @@ async function endFailedAttempt(deps: AttemptDeps, attempt: Attempt, thrown: unk
   const error = described(asLandfallError(thrown), job);
   if (lease.signal.aborted || error.code === 'lease-lost')
     return { kind: 'later', afterMs: LEASE_POLL_FLOOR_MS };
-  await deps.conductor.change(
-    job,
-    (before, view, now) => failStep(before, { job, error, now, tries: view.tries }),
-    lease,
+  await deps.conductor.end(job, attempt, (before, view, now) =>
+    failStep(before, { job, error, now, tries: view.tries }),
   );
   return { kind: 'ended' };
 }

@@ -9,9 +9,9 @@ import type { RunEvent } from '../domain/events.ts';
 import type { Job } from '../domain/job.ts';
 import { beginStep, currentStep, unblockMachine } from '../domain/machine-changes.ts';
 import { isAtRest, type MachineRecord, type MachineStatus } from '../domain/machine-record.ts';
-import type { RunRecord } from '../domain/run-record.ts';
+import type { GroupCounts, RunRecord } from '../domain/run-record.ts';
 import type { Lease } from '../state/lease.ts';
-import type { Standing } from '../state/machine-store.ts';
+import type { KnownRecord, Standing } from '../state/machine-store.ts';
 import { publishStop } from '../state/signals.ts';
 import { sweepSlots } from '../state/slots.ts';
 import type { State } from '../state/state.ts';
@@ -33,7 +33,7 @@ export type { RunChange } from './run-change.ts';
 
 /** May this job do its step? `withdrawn`: not now; its job is to go, and is offered again when its run is released. */
 export type Begin =
-  | { kind: 'begun'; run: RunRecord; record: MachineRecord }
+  | { kind: 'begun'; run: RunRecord; record: MachineRecord; last: KnownRecord | null }
   | { kind: 'withdrawn' }
   | { kind: 'ended' };
 
@@ -47,6 +47,8 @@ export type Conductor = {
   look(of: MachineRef): Promise<Advance | null>;
   /** A job is about to do its step, under its lease. `known`: how things stood when it was delivered. */
   begin(job: Job, held: { lease: Lease; known: Standing }): Promise<Begin>;
+  /** Commits how an attempt ended, and gives its lease back in the same step. Otherwise as `change`. */
+  end(job: Job, held: { lease: Lease; last: KnownRecord | null }, change: MachineChange): Promise<void>;
   /** Looks at a run as a whole: starts waiting machines while slots are free, and settles its status. */
   advanceRun(run: string): Promise<RunRecord>;
   /** The same, and looks at each machine that the run's own state may move. Gives the jobs that are wanted. */
@@ -92,9 +94,9 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
 
   const unblockAfter = async ({ run, machine, plan }: MachineRecord): Promise<void> => {
     await unblock(run, machine.name, () => true);
-    if (plan.group === null) return;
+    if (plan.group === null || (await state.machines.dependents(run, plan.group)).length === 0) return;
     const group = (await state.machines.counts(run)).groups[plan.group];
-    if (group !== undefined && group.landed >= group.machines) await unblock(run, plan.group, () => true);
+    if (hasGroupLanded(group)) await unblock(run, plan.group, () => true);
   };
 
   const unblock = async (run: string, landed: string, isMeant: (name: string) => boolean): Promise<void> => {
@@ -127,6 +129,8 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
   };
 
   const lookAtRun: Conductor['lookAtRun'] = async (id) => {
+    // Set anew: it may be lost, or have fired before a clock was put back.
+    desk.timers.delete(id);
     const run = await advance(id);
     const statuses = await state.machines.statuses(id, run.machines);
     const concerned = concernedStatuses(await viewNow(id));
@@ -172,9 +176,13 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
       };
       const begun = await changeAndAdvance({ of: job, change, lease, known }, 'new');
       if (begun === null) return refused;
-      const { run, after } = begun;
-      if (currentStep(after.record, job) === null) return { kind: 'ended' };
-      return { kind: 'begun', run, record: after.record };
+      const { run, mark } = begun;
+      const { record } = begun.after;
+      if (currentStep(record, job) === null) return { kind: 'ended' };
+      return { kind: 'begun', run, record, last: mark === null ? null : { record, mark } };
+    },
+    async end(job, { lease, last }, change) {
+      await changeAndAdvance({ of: job, change, lease, last, endsLease: true }, 'new');
     },
     advanceRun: advance,
     lookAtRun,
@@ -187,9 +195,7 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
       if (counts.blocked === 0) return;
       const statuses = await state.machines.statuses(run.id, run.machines);
       for (const node of await state.machines.prerequisites(run.id)) {
-        const group = counts.groups[node];
-        const hasLanded =
-          group === undefined ? statuses.get(node) === 'landed' : group.landed >= group.machines;
+        const hasLanded = statuses.get(node) === 'landed' || hasGroupLanded(counts.groups[node]);
         if (hasLanded) await unblock(run.id, node, (name) => statuses.get(name) === 'blocked');
       }
     },
@@ -211,6 +217,10 @@ function concernedStatuses(view: WaveView): ReadonlySet<MachineStatus> {
   if (view.overrun !== null || view.isOver)
     return new Set(['blocked', 'waiting', 'moving', 'held', 'rolling-back']);
   return new Set(view.isOpen ? ['moving', 'rolling-back'] : ['rolling-back']);
+}
+
+function hasGroupLanded(group: GroupCounts | undefined): boolean {
+  return group !== undefined && group.landed >= group.machines;
 }
 
 function hasMoved({ before, after }: Changed): boolean {

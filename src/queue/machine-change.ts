@@ -2,6 +2,7 @@
  * One change of one machine's record: reads it, applies the pure change, lets `advanceMachine` decide, commits by
  * compare-and-set, and only then adds the jobs that the committed record wants.
  */
+import { randomUUID } from 'node:crypto';
 import { type Advance, advanceMachine } from '../domain/advance-machine.ts';
 import { advanceWave, type WaveView } from '../domain/advance-wave.ts';
 import { LandfallError } from '../domain/errors.ts';
@@ -10,7 +11,7 @@ import { type Job, stepKey } from '../domain/job.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import { type Lease, leaseLost } from '../state/lease.ts';
-import type { Standing } from '../state/machine-store.ts';
+import type { KnownRecord, Standing } from '../state/machine-store.ts';
 import type { State } from '../state/state.ts';
 import type { Queues } from './queues.ts';
 
@@ -29,6 +30,10 @@ export type ChangeOrder = {
   lease?: Lease | null;
   /** As it was read just now: spares a reading where it is still so. Nothing but a commit is decided from it. */
   known?: Standing | null;
+  /** As it was committed last by whoever asks: it is read again only where it changed since. */
+  last?: KnownRecord | null;
+  /** The change is an attempt's outcome: with the commit its lease ends. */
+  endsLease?: boolean;
   /** How the machine is to see its run, where that differs from how the run stands by now. */
   viewOf?: (run: RunRecord, view: WaveView) => WaveView;
 };
@@ -38,6 +43,8 @@ export type Changed = {
   before: MachineRecord;
   after: Advance;
   now: number;
+  /** Of the commit; null: there was nothing to commit. */
+  mark: string | null;
 };
 
 /** A few processes at most write to one record at a time; more conflicts than this mean a defect. */
@@ -45,11 +52,11 @@ export const MAX_CONFLICTS = 100;
 
 /** null: it did not apply, or the limits of machines on the move have no room. Throws `not-found`, `machine-busy`, `lease-lost`. */
 export async function commitChange({ state, onEvent }: Desk, order: ChangeOrder): Promise<Changed | null> {
-  const { of, change, lease = null, viewOf = (_run, view) => view } = order;
+  const { of, change, lease = null, last = null, endsLease = false, viewOf = (_run, view) => view } = order;
   let { known = null } = order;
   for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
     const [standing, now] = await Promise.all([
-      known ?? state.machines.standing({ run: of.run, machine: of.machine }),
+      known ?? state.machines.standing({ run: of.run, machine: of.machine }, last),
       state.clock.now(),
     ]);
     const wasKnown = known !== null;
@@ -66,17 +73,21 @@ export async function commitChange({ state, onEvent }: Desk, order: ChangeOrder)
     const after = advanceMachine(changed, view, now);
     if (changed === before && isSame(after.record, before)) {
       if (wasKnown) continue;
-      return { run, before, after: { ...after, record: before }, now };
+      return { run, before, after: { ...after, record: before }, now, mark: null };
     }
     const events = eventsBetween(before, after.record);
     const { machines: limit, machinesPerHost: limitPerHost } = run.wave.limits;
-    const reply = await state.machines.commit({ record: after.record, events, limit, limitPerHost, lease });
+    const mark = randomUUID();
+    const committed = { record: after.record, events, limit, limitPerHost, lease, endsLease, mark };
+    const reply = await state.machines.commit(committed);
     if (reply.kind === 'stale') throw leaseLost(lease?.key ?? '');
     if (reply.kind === 'full') return null;
     if (reply.kind === 'claimed') throw machineBusy(of, reply.by);
     if (reply.kind === 'conflict') continue;
+    if (endsLease) lease?.forget();
     events.forEach(onEvent);
-    return { run, before, after, now };
+    const record = { ...after.record, version: after.record.version + 1 };
+    return { run, before, after: { ...after, record }, now, mark };
   }
   throw new LandfallError({
     code: 'internal',

@@ -4,6 +4,7 @@
  */
 import { type Job as BullJob, DelayedError, Worker } from 'bullmq';
 import { type Job, jobId, type PoolName, queueName } from '../domain/job.ts';
+import { currentStep } from '../domain/machine-changes.ts';
 import { PREFIX } from '../state/keys.ts';
 import type { StopSignal } from '../state/signals.ts';
 import { within } from '../state/within.ts';
@@ -16,6 +17,8 @@ const STALLED_CHECK_MS = 5_000;
 /** Counts over the job's whole life; the record owns tries. A job that stalls this often fails, and the reconciler replaces it. */
 const MAX_STALLED = 20;
 const CLOSE_MS = 1_500;
+/** A stop signal that got lost must not let an upload go on for hours beside the rollback that waits for its end. */
+const WATCH_MS = 5_000;
 
 export type Pool = AsyncDisposable & {
   stage: PoolName;
@@ -31,10 +34,11 @@ export type PoolOptions = AttemptDeps & {
   site?: string | null;
   concurrency: number;
   onError: (error: Error) => void;
+  watchEveryMs?: number;
 };
 
 export async function startPool(options: PoolOptions): Promise<Pool> {
-  const { stage, site = null, concurrency, state, conductor, onError } = options;
+  const { stage, site = null, concurrency, state, conductor, onError, watchEveryMs = WATCH_MS } = options;
   // Keyed by token: after a long outage a second run of a job can start while its first still lives.
   const running = new Map<string, { job: Job; controller: AbortController }>();
   const withdrawn = new Set<string>();
@@ -89,6 +93,21 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
   const abort = (isMeant: (job: Job) => boolean, reason: AbortReason): void => {
     for (const { job, controller } of running.values()) if (isMeant(job)) controller.abort(reason);
   };
+  const endUnwanted = async (): Promise<void> => {
+    for (const { job, controller } of running.values()) {
+      const record = await state.machines.get(job.run, job.machine);
+      if (record === null || currentStep(record, job) === null)
+        controller.abort('stop' satisfies AbortReason);
+    }
+  };
+  let isWatching = false;
+  const watch = setInterval(async () => {
+    // While Redis is away a look hangs: no other need queue behind it.
+    if (isWatching) return;
+    isWatching = true;
+    await endUnwanted().catch(() => {});
+    isWatching = false;
+  }, watchEveryMs);
   return {
     stage,
     site,
@@ -97,6 +116,7 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
       abort((job) => job.run === run && job.machine === machine && job.stage !== 'rollback', 'stop'),
     async [Symbol.asyncDispose]() {
       isClosing = true;
+      clearInterval(watch);
       const closed = worker.close();
       abort(() => true, 'shutdown');
       // No longer, where Redis is away or an attempt does not heed its signal: lock and lease run out by themselves.

@@ -3,6 +3,7 @@
  * machines, guards the limits of machines on the move, takes or gives up the claim on the source machine, and appends
  * the events: so counts and events never disagree with the records.
  */
+import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { RunEvent } from '../domain/events.ts';
 import { isTroubled, type MachineRecord } from '../domain/machine-record.ts';
@@ -32,10 +33,14 @@ export type Commit = {
   limitPerHost?: number | undefined;
   /** The lease of the attempt whose outcome this is; null for what operators and timers change. */
   lease: Pick<Lease, 'key' | 'token'> | null;
+  /** With this commit the attempt is over: its lease goes in the same step. */
+  endsLease?: boolean;
+  /** Names what is committed, to know it again without reading it; left out: nobody will ask. Never the same twice. */
+  mark?: string;
 };
 
 export async function commitMachine(redis: Redis, commit: Commit): Promise<CommitResult> {
-  const { record, events, limit, limitPerHost, lease } = commit;
+  const { record, events, limit, limitPerHost, lease, endsLease = false, mark = randomUUID() } = commit;
   const { run, version, status, position, machine, plan } = record;
   const key = keys.machine(run, machine.name);
   const next = { ...record, version: version + 1 };
@@ -67,6 +72,8 @@ export async function commitMachine(redis: Redis, commit: Commit): Promise<Commi
       limitPerHost ?? 0,
       EVENTS_KEPT,
       lease?.token ?? '',
+      lease !== null && endsLease ? 1 : 0,
+      mark,
       ...events.map((event) => JSON.stringify(event)),
     ],
   )) as string;
@@ -117,7 +124,8 @@ end
 if group ~= '' and (wasTroubled == '1') ~= (troubled == '1') then
   redis.call('HINCRBY', KEYS[3], 'troubled ' .. group, troubled == '1' and 1 or -1)
 end
-redis.call('HSET', KEYS[1], 'version', ARGV[2], 'status', after, 'troubled', troubled, 'json', ARGV[3])
-for i = 16, #ARGV do redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[14], '*', 'event', ARGV[i]) end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'status', after, 'troubled', troubled, 'mark', ARGV[17], 'json', ARGV[3])
+if ARGV[16] == '1' then redis.call('DEL', KEYS[8]) end
+for i = 18, #ARGV do redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[14], '*', 'event', ARGV[i]) end
 return 'committed'
 `);

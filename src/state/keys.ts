@@ -25,7 +25,7 @@ export const keys = {
     `${PREFIX}:lease:${of.run}:${encodeURIComponent(of.machine)}:${of.step}`,
   /** Hash {version, mark, json}: another mark with every change. */
   run,
-  /** Hash {version, status, troubled, json}. */
+  /** Hash {version, mark, status, troubled, json}. */
   machine: (id: string, name: string) => `${run(id)}:machine:${encodeURIComponent(name)}`,
   /** Hash: status → number of machines. */
   counts: (id: string) => `${run(id)}:counts`,

@@ -9,6 +9,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { LandfallError } from '../domain/errors.ts';
 import { keys } from './keys.ts';
+import { createScript } from './script.ts';
 import { within } from './within.ts';
 
 /** As long as BullMQ's lock: a killed worker's step goes on elsewhere when both have run out. */
@@ -28,6 +29,8 @@ export type Lease = AsyncDisposable & {
   token: string;
   /** Aborts when the lease may be lost. */
   signal: AbortSignal;
+  /** It ended together with what was written last: there is nothing left to release. */
+  forget(): void;
 };
 
 export type LeaseReply = { kind: 'held'; lease: Lease } | { kind: 'taken'; freeInMs: number };
@@ -36,7 +39,7 @@ export async function acquireLease(redis: Redis, of: LeaseOf): Promise<LeaseRepl
   const key = keys.lease(of);
   const owner = randomUUID();
   const askedAt = performance.now();
-  const reply = (await redis.eval(ACQUIRE, 2, key, keys.fence, owner, LEASE_MS)) as number | string;
+  const reply = (await ACQUIRE(redis, [key, keys.fence], [owner, LEASE_MS])) as number | string;
   if (typeof reply === 'number') return { kind: 'taken', freeInMs: reply };
   return { kind: 'held', lease: holdLease({ redis, key, token: reply, since: askedAt }) };
 }
@@ -60,7 +63,7 @@ function holdLease(held: { redis: Redis; key: string; token: string; since: numb
   const renew = async (): Promise<void> => {
     if (performance.now() > expiresAt - SAFETY_MS) return lose();
     const askedAt = performance.now();
-    const reply = (await redis.eval(RENEW, 1, key, token, LEASE_MS)) as number;
+    const reply = (await RENEW(redis, [key], [token, LEASE_MS])) as number;
     if (reply === 1) expiresAt = askedAt + LEASE_MS;
     else lose();
   };
@@ -69,34 +72,43 @@ function holdLease(held: { redis: Redis; key: string; token: string; since: numb
   const watch = setInterval(() => {
     if (performance.now() > expiresAt - SAFETY_MS) lose();
   }, 250);
+  let isForgotten = false;
+  const stop = (): void => {
+    clearInterval(renewal);
+    clearInterval(watch);
+  };
   return {
     key,
     token,
     signal: controller.signal,
+    forget() {
+      isForgotten = true;
+      stop();
+    },
     async [Symbol.asyncDispose]() {
-      clearInterval(renewal);
-      clearInterval(watch);
+      stop();
       // Where Redis is away the lease ends by itself.
-      if (!controller.signal.aborted) await within(RELEASE_MS, redis.eval(RELEASE, 1, key, token));
+      if (!controller.signal.aborted && !isForgotten)
+        await within(RELEASE_MS, RELEASE(redis, [key], [token]));
     },
   };
 }
 
-const ACQUIRE = `
+const ACQUIRE = createScript(`
 local left = redis.call('PTTL', KEYS[1])
 if left > 0 then return left end
 local token = redis.call('INCR', KEYS[2]) .. '-' .. ARGV[1]
 redis.call('HSET', KEYS[1], 'token', token)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return token
-`;
+`);
 
-const RENEW = `
+const RENEW = createScript(`
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-`;
+`);
 
-const RELEASE = `
+const RELEASE = createScript(`
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
-`;
+`);

@@ -11,6 +11,9 @@ import { createScript } from './script.ts';
 /** All that a decision about a machine goes by, of one instant. */
 export type Standing = { run: RunRecord; record: MachineRecord | null; counts: RunCounts };
 
+/** A record as it was committed, and the mark of that commit. */
+export type KnownRecord = { record: MachineRecord; mark: string };
+
 export type WaitingWanted = {
   count: number;
   /** Machines on the move at once per host; left out: hosts do not count. */
@@ -20,8 +23,8 @@ export type WaitingWanted = {
 export interface MachineStore {
   get(run: string, name: string): Promise<MachineRecord | null>;
   all(run: string, names: readonly string[]): Promise<MachineRecord[]>;
-  /** null: there is no such run. */
-  standing(of: { run: string; machine: string }): Promise<Standing | null>;
+  /** null: there is no such run. `known`: spares reading the record again where it is still that one. */
+  standing(of: { run: string; machine: string }, known?: KnownRecord | null): Promise<Standing | null>;
   /** By name, of those that there are. */
   statuses(run: string, names: readonly string[]): Promise<Map<string, MachineStatus>>;
   commit(commit: Commit): Promise<CommitResult>;
@@ -47,15 +50,17 @@ export function createMachineStore(redis: Redis, runs: RunStore): MachineStore {
       return (await readEach(redis, { run, names, field: 'json' })).flatMap((json) => parse(json) ?? []);
     },
 
-    async standing(of) {
+    async standing(of, known = null) {
       const reply = (await STANDING(
         redis,
         [keys.run(of.run), keys.machine(of.run, of.machine), keys.counts(of.run), keys.groups(of.run)],
-        [],
-      )) as [string | null, string | null, string[], string[]];
-      const [mark, json, byStatus, ofGroups] = reply;
+        [known?.mark ?? ''],
+      )) as [string | null, string | null, string[], string[], number];
+      const [mark, json, byStatus, ofGroups, isKnown] = reply;
       const run = mark === null ? null : await runs.at(of.run, mark);
-      return run === null ? null : { run, record: parse(json), counts: readCounts(byStatus, ofGroups) };
+      if (run === null) return null;
+      const record = isKnown === 1 && known !== null ? known.record : parse(json);
+      return { run, record, counts: readCounts(byStatus, ofGroups) };
     },
 
     async statuses(run, names) {
@@ -133,11 +138,13 @@ async function nextOnHosts(
 }
 
 const STANDING = createScript(`
+local isKnown = ARGV[1] ~= '' and redis.call('HGET', KEYS[2], 'mark') == ARGV[1]
 return {
   redis.call('HGET', KEYS[1], 'mark'),
-  redis.call('HGET', KEYS[2], 'json'),
+  not isKnown and redis.call('HGET', KEYS[2], 'json'),
   redis.call('HGETALL', KEYS[3]),
-  redis.call('HGETALL', KEYS[4])
+  redis.call('HGETALL', KEYS[4]),
+  isKnown and 1 or 0
 }
 `);
 

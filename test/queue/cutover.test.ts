@@ -14,6 +14,7 @@ import {
 import type { RunRecord, Say } from '../../src/domain/run-record.ts';
 import { attemptStep, type RunStep } from '../../src/queue/attempt.ts';
 import { createConductor } from '../../src/queue/conductor.ts';
+import { startPool } from '../../src/queue/pool.ts';
 import { nameIn, openRunGround, type RunGround, succeed } from './run-ground.ts';
 
 let ground: RunGround;
@@ -233,6 +234,28 @@ describe('a machine that is held in the middle of a step', () => {
       await ground.untilStatus(run, 'landed');
     });
     expect((await ground.record(run, 'a')).steps['upload/0']).toMatchObject({ try: 2, failures: 0 });
+  });
+});
+
+describe('an attempt whose signal to stop got lost', () => {
+  test('ends all the same, as its record says', async () => {
+    const run = await ground.begin({ machines: { a: {} } });
+    const { runStep, entered, aborted } = hangingAt('export/0');
+    const { state, conductor } = ground;
+    await using pool = await startPool({
+      stage: 'export',
+      concurrency: 1,
+      state,
+      conductor,
+      runStep,
+      onError: () => {},
+      watchEveryMs: 50,
+    });
+    void pool;
+    await entered;
+    // Nobody listens for signals here.
+    await conductor.change(of(run, 'a'), (record) => rollBackMachine(record, null));
+    expect(await aborted).toBe('stop');
   });
 });
 

@@ -22,6 +22,8 @@ afterAll(async () => {
 });
 
 const HOUR_MS = 3_600_000;
+/** A clock that is moved by hand tells no timer. */
+const NOTICES_SOON = { reconcileEveryMs: 300 };
 
 function shiftClock(byMs: number): void {
   shiftedMs += byMs;
@@ -65,12 +67,16 @@ describe('a window that lies ahead', () => {
     const window = await windowIn(300);
     const run = await ground.begin({ machines: { a: {} }, window });
     shiftClock(-HOUR_MS);
-    await ground.withPools(succeed, async () => {
-      await sleep(700);
-      expect((await ground.record(run, 'a')).status).toBe('waiting');
-      shiftClock(HOUR_MS);
-      await ground.untilStatus(run, 'landed');
-    });
+    await ground.withPools(
+      succeed,
+      async () => {
+        await sleep(700);
+        expect((await ground.record(run, 'a')).status).toBe('waiting');
+        shiftClock(HOUR_MS);
+        await ground.untilStatus(run, 'landed');
+      },
+      NOTICES_SOON,
+    );
   });
 });
 

@@ -59,7 +59,7 @@ describe('npm run bench', () => {
     expect(stdout).toMatch(/^Usage: npm run bench/);
     for (const { name, summary } of BENCHES)
       expect(stdout).toMatch(new RegExp(`^  ${name} .*${summary.slice(0, 20)}`, 'm'));
-    expect(stdout).toMatch(/--only NAME[\s\S]*--json FILE[\s\S]*about 12 min .* 16 GiB/);
+    expect(stdout).toMatch(/--only NAME[\s\S]*--json FILE[\s\S]*about 15 min .* 16 GiB/);
   });
 
   test.each([

@@ -17,7 +17,7 @@ const OPTIONS_HELP = `
   --size SIZE   so much data in each bench, 16M or more, instead of what it wants: to see that it works, too little to judge by
   --json FILE   the same as JSON
 
-All of them take about 12 min on two idle cores and 16 GiB of room in TMPDIR. What each measures: docs/performance.md
+All of them take about 15 min on two idle cores and 16 GiB of room in TMPDIR. What each measures: docs/performance.md
 `;
 const DEFAULT_RUNS = 3;
 const UNITS = { M: 2 ** 20, G: 2 ** 30 } as const;

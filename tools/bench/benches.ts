@@ -3,6 +3,7 @@ import type { BenchGround } from './bench-ground.ts';
 import type { BenchRow } from './bench-row.ts';
 import { azureDense } from './benches/azure-dense.ts';
 import { azureSparse } from './benches/azure-sparse.ts';
+import { control } from './benches/control.ts';
 import { ebsDense } from './benches/ebs-dense.ts';
 import { ebsSparse } from './benches/ebs-sparse.ts';
 import { memory } from './benches/memory.ts';
@@ -25,4 +26,5 @@ export const BENCHES: readonly Bench[] = [
   resume,
   azureDense,
   azureSparse,
+  control,
 ];
