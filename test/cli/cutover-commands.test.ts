@@ -189,6 +189,21 @@ describe('a cutover from the operator’s hand', () => {
   });
 });
 
+describe('landfall status RUN --watch', () => {
+  test('shows it again once it has changed, until the run has ended', async () => {
+    const { id } = await begin();
+    const heard = Promise.withResolvers<void>();
+    const at = { redisUrl: server.url, home: join(tmpdir(), 'landfall-none') };
+    const watching = typeCommand(at, ['status', 'weekend', '--watch'], () => heard.resolve());
+    await heard.promise;
+    const run = await state.runs.get(id);
+    if (run === null) throw new Error('no run');
+    await state.runs.commit({ ...run, status: 'cancelled' }, []);
+    const shown = (await watching).lines.filter((line) => line.startsWith('Run '));
+    expect(shown).toEqual([expect.stringMatching(/: scheduled$/), expect.stringMatching(/: cancelled$/)]);
+  });
+});
+
 describe('landfall watch', () => {
   test('of a scheduled run says what it waits for, goes on, and ends with the run', async () => {
     await begin();
