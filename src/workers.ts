@@ -52,6 +52,7 @@ export async function startWorkers(options: {
   stack.use(await keepBeating(app, heartbeat));
   if (schedules) {
     stack.use(await startScheduler({ state, queues, conductor, onError }));
+    // Only who schedules loads the mailer.
     const { startNotifier } = await import('./notify/notifier.ts');
     stack.use(startNotifier({ state, onError }));
   }
