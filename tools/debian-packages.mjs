@@ -7,7 +7,7 @@ import { accessSync, constants, readFileSync, rmSync, writeFileSync } from 'node
 import { delimiter, join } from 'node:path';
 
 /** What somebody wants to do, each with what it builds on. */
-const BUILDS_ON = { run: null, demo: 'run', test: 'demo', bench: 'test', peers: 'test' };
+const BUILDS_ON = { run: null, demo: 'run', weekend: 'demo', test: 'weekend', bench: 'test', peers: 'test' };
 export const PURPOSES = Object.keys(BUILDS_ON);
 
 /**
@@ -62,10 +62,10 @@ export const DEBIAN_PACKAGES = [
   { name: 'nbdkit', purpose: 'test', gives: 'nbdkit', why: 'serves slow and failing disks to tests' },
   { name: 'libnbd-bin', purpose: 'test', gives: 'nbdcopy', why: 'a second NBD client to compare with' },
   { name: 'nbd-server', purpose: 'test', gives: 'nbd-server', why: 'a plain NBD server to read from' },
-  { name: 'libvirt-daemon', purpose: 'test', gives: 'libvirtd', why: 'a KVM host to read from' },
+  { name: 'libvirt-daemon', purpose: 'weekend', gives: 'libvirtd', why: 'a KVM host to move machines from' },
   {
     name: 'libvirt-daemon-driver-qemu',
-    purpose: 'test',
+    purpose: 'weekend',
     gives: '/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so',
     why: "runs that host's guests",
   },

@@ -1,6 +1,6 @@
 /**
  * Brings a clone to where its npm scripts work: npm packages, Node 24 among them, then Debian packages.
- * `node tools/setup.mjs [run|demo|test|bench|peers]`. Plain JavaScript: it runs on Node 20 before anything is installed.
+ * `node tools/setup.mjs [run|demo|weekend|test|bench|peers]`. Plain JavaScript: it runs on Node 20 before anything is installed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

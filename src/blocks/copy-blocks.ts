@@ -1,26 +1,31 @@
 /**
- * Copies blocks in any order, many at once: each lane reads a block, leaves zeros out, digests and writes it, then takes
- * the next. Whoever writes may let lanes wait (bandwidth, a throttled target): nothing is read ahead of them.
+ * Copies blocks in any order, many at once: each lane reads a block, leaves zeros out (in a later pass it clears them),
+ * digests and writes it, then takes the next. Whoever writes may let lanes wait (bandwidth, a throttled target): nothing is read ahead of them.
  *
  * Memory: lanes × 512 KiB.
  */
 import { hash } from 'node:crypto';
+import { ZERO_BLOCK_SHA256 } from './digest-tree.ts';
 import type { DiskReader } from './disk-reader.ts';
 import { BLOCK_BYTES } from './stream-encoder.ts';
 import { isZero } from './zero-test.ts';
 
 export type CopiedBlock = {
   index: number;
-  /** Of the whole block, padded with zeros; null where it is all zeros, and was not written. */
+  /** Of the whole block, padded with zeros; null where it is all zeros, and was neither written nor cleared. */
   sha256: Uint8Array | null;
 };
+
+export type WrittenBlock = { index: number; bytes: Uint8Array; sha256: Uint8Array };
 
 export type BlockCopy = {
   reader: Pick<DiskReader, 'readBlock'>;
   indexes: AsyncIterable<number>;
   lanes: number;
   /** Resolves when the block is durable. */
-  write(block: { index: number; bytes: Uint8Array; sha256: Uint8Array }, signal: AbortSignal): Promise<void>;
+  write(block: WrittenBlock, signal: AbortSignal): Promise<void>;
+  /** Where something may be that zeros must replace: resolves when the block is zeros. Left out: zeros are left out. */
+  writeZeros?(block: WrittenBlock, signal: AbortSignal): Promise<void>;
   /** Called for each block that is durable, or that need not be. */
   onCopied(block: CopiedBlock): void;
   signal: AbortSignal;
@@ -40,7 +45,7 @@ export async function copyBlocks(copy: BlockCopy): Promise<void> {
 
 /** An async generator answers calls of `next` in turn, so lanes may share one. */
 async function runLane(copy: BlockCopy, indexes: AsyncIterator<number>): Promise<void> {
-  const { reader, write, onCopied, signal } = copy;
+  const { reader, write, writeZeros, onCopied, signal } = copy;
   // Made with the lane's first block: most disks have fewer blocks than there are lanes, or hold the same for long.
   let bytes: Buffer | null = null;
   for (;;) {
@@ -50,7 +55,8 @@ async function runLane(copy: BlockCopy, indexes: AsyncIterator<number>): Promise
     bytes ??= Buffer.allocUnsafeSlow(BLOCK_BYTES);
     await reader.readBlock(index, bytes, signal);
     if (isZero(bytes)) {
-      onCopied({ index, sha256: null });
+      await writeZeros?.({ index, bytes, sha256: ZERO_BLOCK_SHA256 }, signal);
+      onCopied({ index, sha256: writeZeros === undefined ? null : ZERO_BLOCK_SHA256 });
       continue;
     }
     const sha256 = sha256Of(bytes);

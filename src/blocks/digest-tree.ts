@@ -52,7 +52,8 @@ export const MAX_DISK_BYTES = 2 ** 50;
 
 const ROOT_DOMAIN = 'landfall digest tree 1\n';
 const EMPTY_PAGE_SHA256 = hash('sha256', Buffer.alloc(PAGE_BYTES), 'buffer');
-const ZERO_BLOCK_SHA256 = hash('sha256', Buffer.alloc(BLOCK_BYTES), 'buffer');
+/** Of a block of zeros that was written, or cleared. */
+export const ZERO_BLOCK_SHA256 = hash('sha256', Buffer.alloc(BLOCK_BYTES), 'buffer');
 
 /** Hashing a page takes 3.3 µs, so a slice takes 5 ms on an idle core: far from the 50 ms that cost BullMQ its locks. */
 const PAGES_PER_SLICE = 1_024;

@@ -41,6 +41,8 @@ export async function followToEnd(
       `◀ ${machine.name} was rolled back, and runs at its source: ${error?.message ?? 'an operator said so'}`,
     );
   for (const line of describeOff(run.id, sourcesOff(machines))) terminal.out(line);
+  const discarded = machines.filter(({ status }) => status === 'discarded');
+  if (isOver && discarded.length > 0) terminal.out(describeDiscarded(discarded));
   for (const [index, advice] of adviseRetry(run.id, failed).entries())
     terminal.out(index === 0 ? `\n${advice}` : advice);
 }
@@ -48,6 +50,14 @@ export async function followToEnd(
 function describeFailure({ machine, error }: MachineRecord): string {
   return `${machine.name}: ${error?.message ?? 'failed'}`;
 }
+
+export function describeDiscarded(records: readonly MachineRecord[]): string {
+  const names = records.map(({ machine }) => machine.name);
+  const more = names.length - NAMED;
+  return `· ${names.length} discarded: ${names.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+const NAMED = 10;
 
 /** Whoever followed has read why. */
 function nameFailure({ run, machine, error, steps }: MachineRecord): string {

@@ -42,7 +42,14 @@ export type OpenImage = AsyncDisposable & {
   /** An NBD URI, for example `nbd+unix:///?socket=/tmp/…`. */
   uri: string;
   bytes: number;
+  /**
+   * Of an image that a later pass exported: what may have changed since the pass before, ascending, without overlaps;
+   * the same each time it is opened. Left out: all of it may have.
+   */
+  dirtyExtents?(signal: AbortSignal): AsyncIterable<DirtyExtent>;
 };
+
+export type DirtyExtent = { offsetBytes: number; lengthBytes: number };
 
 /** The file formats in which a target takes a disk. */
 export type Container = 'vmdk-stream-optimized' | 'vhd-fixed' | 'raw';

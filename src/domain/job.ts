@@ -13,8 +13,8 @@ export const STEP_STAGES = [...FLOW, 'rollback'] as const;
 export type StepStage = (typeof STEP_STAGES)[number];
 
 /**
- * Each has a queue and a worker pool of its own. `power` turns machines off and on at their source: a rollback at the end
- * of a window must not stand behind the copies of whole disks.
+ * Each has a queue and a worker pool of its own. `power` serves what a cutover does at the source and at its end, shutdown,
+ * admit and rollback: at the end of a window that must not stand behind the copies of whole disks.
  */
 export const POOLS = [...STAGES, 'power'] as const;
 export type PoolName = (typeof POOLS)[number];
@@ -29,14 +29,13 @@ export type StepRef = {
 
 export type Job = StepRef & { run: string; machine: string; try: number };
 
-/** The pool that serves a step. Admit is short, and served by validate's. */
+/** The pool that serves a step. Admit asks the source once more whether it is off. */
 export function poolOf(step: StepStage): PoolName {
   switch (step) {
     case 'shutdown':
+    case 'admit':
     case 'rollback':
       return 'power';
-    case 'admit':
-      return 'validate';
     default:
       return step;
   }

@@ -25,6 +25,20 @@ export function isEnough(size: MachineSize, { cpus, memoryBytes }: MachineNeeds)
   return size.cpus >= cpus && size.memoryGiB * GIB >= memoryBytes;
 }
 
+/** The one with the most cpus; of those with as many, the one with the most memory. */
+export function largestSize<T extends MachineSize>(sizes: readonly T[]): T | null {
+  return sizes.toSorted((a, b) => b.cpus - a.cpus || b.memoryGiB - a.memoryGiB)[0] ?? null;
+}
+
+/** "Standard_D2s_v5 (2 cpus, 8 GiB)" */
+export function tellSize({ name, cpus, memoryGiB }: MachineSize): string {
+  return `${name} (${tellCpus(cpus)}, ${memoryGiB} GiB)`;
+}
+
+export function tellCpus(cpus: number): string {
+  return cpus === 1 ? '1 cpu' : `${cpus} cpus`;
+}
+
 function costOf({ cpus, memoryGiB }: MachineSize): number {
   return cpus * CPU_COST + memoryGiB;
 }

@@ -132,6 +132,8 @@ export type Finding = {
   remedy: string | null;
   /** Of the error that kept it from being looked at; left out where it was. */
   code?: ErrorCode;
+  /** Where what stands in the way is this machine's own landing: the run that made it. */
+  landedBy?: string;
 };
 
 // --- sources ----------------------------------------------------------------------------------------------------
@@ -139,7 +141,10 @@ export type Finding = {
 export type PowerState = 'on' | 'off';
 
 export interface Source {
-  /** The machines that `from` selects; an appliance may hold several. Throws `image-…` errors on bad input. */
+  /**
+   * The machines that `from` selects; an appliance, or a pattern, may give several. Of these, `name` in `from` picks the one
+   * of that name. Throws `image-…` errors on bad input.
+   */
   machines(from: JsonObject, signal: AbortSignal): Promise<Machine[]>;
   /** What an operator should know before a byte moves, beyond what `machines` refuses. Plans have their `${env:NAME}` resolved. */
   preflight?(machines: readonly PlannedMachine[], signal: AbortSignal): Promise<Finding[]>;
@@ -251,6 +256,18 @@ export type UploadRequest = {
   contentId: string;
   /** Upper bound of the file's length, where it is a file. */
   maxFileBytes: number;
+  /** Left out: the only one. */
+  pass?: UploadPass;
+};
+
+/** One of the copies that make an artifact: a full one, then what changed since the one before. */
+export type UploadPass = {
+  /** 0 is the full copy. */
+  number: number;
+  /** No other follows. Until then a target may keep the artifact open. */
+  isLast: boolean;
+  /** What the pass before left; null in pass 0. */
+  previous: Artifact | null;
 };
 
 export type UploadSink = PartSink | BlockSink;
@@ -262,6 +279,9 @@ export type HeldPart = {
   /** The target's own mark of what it holds. */
   etag: string;
 };
+
+/** `linearSha256`: SHA-256 over the digests of so many blocks, in the order of their indexes. */
+export type LinearDigest = { blockCount: number; linearSha256: Uint8Array };
 
 /** A file in parts, numbered from 1, that may be written in any order and again; durable once `writePart` resolved. */
 export type PartSink = {
@@ -283,7 +303,10 @@ export type PartSink = {
   finish(parts: readonly (HeldPart & { crc32: number })[]): Promise<Artifact>;
 };
 
-/** A disk in blocks of `blockBytes`, in any order, each written once or more; those never written are zeros. */
+/**
+ * A disk in blocks of `blockBytes`, in any order, each written once or more; those never written are zeros, or in a later
+ * pass as the pass before left them.
+ */
 export type BlockSink = {
   kind: 'blocks';
   /** As of `PartSink`. */
@@ -300,13 +323,18 @@ export type BlockSink = {
   ): Promise<void>;
   offeredAtOnce: number;
   /**
+   * In a later pass: the block is zeros from now on. Durable once it resolved. Left out where a block that became zero is
+   * written as any other.
+   */
+  clearBlock?(index: number, signal: AbortSignal): Promise<void>;
+  /**
    * Did the target hold all of this block when the sink was opened? Left out where the target tells nobody. A block that
    * Landfall knows and the target does not hold is sent again; one that the target holds and Landfall does not know, too,
    * since nobody knows what is in it.
    */
   isHeld?(index: number): boolean;
-  /** `linearSha256`: SHA-256 over the digests of the blocks that were written, in the order of their indexes. */
-  finish(written: { blockCount: number; linearSha256: Uint8Array }): Promise<Artifact>;
+  /** `whole`: of all blocks of the disk that hold data after a later pass. Left out where that is what was written. */
+  finish(written: LinearDigest & { whole?: LinearDigest }): Promise<Artifact>;
 };
 
 /** A disk as it landed. */

@@ -98,6 +98,8 @@ export type ExportMode = (typeof EXPORT_MODES)[number];
 
 export type WaveMachine = {
   name: string;
+  /** It stands for all machines that `from` selects, each by its name at the source: only until the wave is planned. */
+  selectsMany?: boolean;
   /** The source adapter's options for this machine. */
   from: JsonObject;
   /** The target adapter's options for this machine, defaults merged in. */
@@ -125,6 +127,8 @@ export type Wave = {
   name: string;
   /** Absolute path of the wave file. */
   file: string;
+  /** SHA-256 of what the file says: has it changed since? */
+  digest: string;
   source: SourceChoice;
   target: AdapterChoice;
   machines: readonly WaveMachine[];

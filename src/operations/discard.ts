@@ -39,9 +39,43 @@ export async function discardMachines(
   deps: DiscardDeps,
 ): Promise<Removal[]> {
   refuseMoving(of.run, of.machines);
+  const before = await listShared(of.run, deps);
   const removals: Removal[] = [];
   for (const record of of.machines) removals.push(...(await discardMachine(record, of.reason, deps)));
-  return removals;
+  if (!removals.some(isShared)) return removals;
+  return withoutKept(removals, { before, after: await listShared(of.run, deps) });
+}
+
+/** Of the whole run: every machine that was in quarantine has an entry for it, and the last one takes it along. */
+const SHARED_KIND = 'security-group';
+
+function isShared({ kind, outcome }: Removal): boolean {
+  return kind === SHARED_KIND && outcome === 'removed';
+}
+
+/** By id; null where the target does not tell: to name them is not worth a discard that fails. */
+async function listShared(run: RunRecord, { target, signal }: DiscardDeps): Promise<Set<string> | null> {
+  try {
+    const tagged = await target.findTagged(run.id, signal);
+    return new Set(tagged.filter(({ kind }) => kind === SHARED_KIND).map(({ id }) => id));
+  } catch {
+    signal.throwIfAborted();
+    return null;
+  }
+}
+
+/** A shared thing was removed where it was there before and is not any more; it is told once. */
+function withoutKept(
+  removals: readonly Removal[],
+  { before, after }: { before: ReadonlySet<string> | null; after: ReadonlySet<string> | null },
+): Removal[] {
+  const told = new Set<string>();
+  return removals.filter((removal) => {
+    if (!isShared(removal) || removal.id === null || before === null || after === null) return true;
+    const isRemoved = before.has(removal.id) && !after.has(removal.id) && !told.has(removal.id);
+    told.add(removal.id);
+    return isRemoved;
+  });
 }
 
 /** What a clean-up of this run would remove: things of machines that did not land. */

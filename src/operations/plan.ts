@@ -1,9 +1,12 @@
 /** What would happen: reads the machines of a wave from their source and asks source, target and this host whether all is well. */
-import { asLandfallError, LandfallError } from '../domain/errors.ts';
-import type { Machine } from '../domain/machine.ts';
+import { LandfallError } from '../domain/errors.ts';
+import { mergeFindings } from '../domain/merge-findings.ts';
+import { describeMoment } from '../domain/moment.ts';
+import { nextWindow } from '../domain/next-window.ts';
 import type { Finding, PlannedMachine, Source, Target } from '../domain/ports.ts';
 import type { Wave, WaveMachine } from '../domain/wave.ts';
 import { checkMachines } from '../stages/preflight.ts';
+import { checkOrder, selectMachines } from './expand-wave.ts';
 
 export type Plan = {
   wave: Wave;
@@ -23,19 +26,8 @@ export type PlanDeps = {
 
 /** Finds every problem it can instead of stopping at the first. */
 export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal): Promise<Plan> {
-  const machines: PlannedMachine[] = [];
-  const findings: Finding[] = [];
-  for (const planned of wave.machines) {
-    try {
-      machines.push({
-        wave: planned,
-        machine: await selectMachine(deps.resolve(planned), deps.source, signal),
-      });
-    } catch (error) {
-      signal.throwIfAborted();
-      findings.push(unreadable(planned, asLandfallError(error)));
-    }
-  }
+  const { machines, findings } = await selectMachines(wave, deps, signal);
+  findings.push(...checkOrder(wave, machines), ...checkWindow(wave, Date.now()));
   const { source, target, stagingFolder } = deps;
   const planned = machines.map(({ wave: plan, machine }) => ({ wave: deps.resolve(plan), machine }));
   findings.push(
@@ -48,15 +40,33 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
   );
   findings.push(...((await source.preflight?.(planned, signal)) ?? []));
   findings.push(...(await target.preflight(planned, signal)));
-  return { wave, machines, findings, isControlled: source.control !== undefined };
+  const expanded = { ...wave, machines: machines.map(({ wave: plan }) => plan) };
+  return { wave: expanded, machines, findings, isControlled: source.control !== undefined };
+}
+
+/**
+ * The plan of a wave whose current run is `run`: what that run landed stands in nobody's way, since `landfall run` goes on
+ * with it. (A new run would meet it: that one is refused.)
+ */
+export function acceptOwnLandings(plan: Plan, run: string): Plan {
+  const findings = plan.findings.map((finding): Finding => {
+    if (finding.landedBy !== run) return finding;
+    const { subject } = finding;
+    const message = `this is the wave's own landing (run ${run})`;
+    const remedy = `Nothing is to be done: \`landfall run\` goes on with ${run}. For a new run (\`--again\`) it would be in the way; \`landfall run --again\` then says what can be done.`;
+    return { level: 'warn', subject, message, remedy, landedBy: run };
+  });
+  return { ...plan, findings };
 }
 
 /** Throws `preflight-refused` with every failed finding. */
 export function refuseFailedPlan(plan: Plan): void {
   const failed = plan.findings.filter((finding) => finding.level === 'fail');
   if (failed.length === 0) return;
-  const lines = failed.map(
-    ({ subject, message, remedy }) => `  ${subject}: ${message}${remedy === null ? '' : `. ${remedy}`}`,
+  const names = plan.wave.machines.map(({ name }) => name);
+  const lines = mergeFindings(failed, names).map(
+    ({ subject, message, remedy }) =>
+      `  ${subject}: ${remedy === null ? message : `${asSentence(message)} ${remedy}`}`,
   );
   throw new LandfallError({
     code: 'preflight-refused',
@@ -65,18 +75,27 @@ export function refuseFailedPlan(plan: Plan): void {
   });
 }
 
-async function selectMachine(planned: WaveMachine, source: Source, signal: AbortSignal): Promise<Machine> {
-  const found = await source.machines(planned.from, signal);
-  const [machine, ...others] = found;
-  if (machine === undefined || others.length > 0) {
-    throw new LandfallError({
-      code: 'wave-invalid',
-      message: `${planned.name} must select one machine, but its source holds ${found.length === 0 ? 'none' : found.map((each) => each.name).join(', ')}. Name one with \`from: { name: … }\`.`,
-    });
-  }
-  return { ...machine, name: planned.name };
+function asSentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
-function unreadable(planned: WaveMachine, error: LandfallError): Finding {
-  return { level: 'fail', subject: planned.name, message: error.message, remedy: null };
+function checkWindow({ window }: Wave, now: number): Finding[] {
+  if (window === null) return [];
+  const next = nextWindow(window, now);
+  if (next !== null) {
+    const message = `opens ${describeMoment(next.opensAt, window.timezone)}, closes ${describeMoment(next.closesAt, window.timezone)}`;
+    return [{ level: 'ok', subject: 'window', message, remedy: null }];
+  }
+  const when =
+    window.kind === 'once'
+      ? `closed at ${window.closes} (${window.timezone})`
+      : 'never opens: `except` leaves no day';
+  return [
+    {
+      level: 'fail',
+      subject: 'window',
+      message: when,
+      remedy: 'Give the wave a window that is still to come.',
+    },
+  ];
 }

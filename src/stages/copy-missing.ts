@@ -9,9 +9,11 @@ import { bytesOfBlock, type DiskReader } from '../blocks/disk-reader.ts';
 import type { CopyProgress } from './copy-progress.ts';
 import type { DigestLedger } from './digest-ledger.ts';
 
-export type MissingCopy = Pick<BlockCopy, 'lanes' | 'write' | 'signal'> & {
+export type MissingCopy = Pick<BlockCopy, 'lanes' | 'write' | 'writeZeros' | 'signal'> & {
   reader: DiskReader;
   digests: DigestLedger;
+  /** Blocks that may have to be copied. Left out: those that hold data, as the source tells. */
+  candidates?(signal: AbortSignal): AsyncIterable<number>;
   /** Makes durable what was written so far; until then the ledger must not tell of it. */
   sync?(): Promise<void>;
   /** Hears of what a successor would find held, not of what was merely written. */
@@ -29,7 +31,7 @@ export async function copyMissing(copy: MissingCopy): Promise<void> {
   try {
     await copyBlocks({
       ...copy,
-      indexes: missingBlocks(reader, digests, signal),
+      indexes: missingBlocks(copy, signal),
       onCopied: ({ index, sha256 }) => {
         digests.set(index, sha256);
         if (sha256 === null) progress?.leaveOut(bytesOfBlock(index, reader.bytes));
@@ -46,11 +48,11 @@ export async function copyMissing(copy: MissingCopy): Promise<void> {
 }
 
 async function* missingBlocks(
-  reader: DiskReader,
-  digests: DigestLedger,
+  { reader, digests, candidates }: MissingCopy,
   signal: AbortSignal,
 ): AsyncGenerator<number> {
-  for await (const index of reader.dataBlocks(0, signal)) if (!digests.isKnown(index)) yield index;
+  for await (const index of candidates?.(signal) ?? reader.dataBlocks(0, signal))
+    if (!digests.isKnown(index)) yield index;
 }
 
 async function keepSaving(copy: MissingCopy, ended: AbortSignal): Promise<void> {

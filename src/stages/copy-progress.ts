@@ -4,6 +4,8 @@ import type { StepContext } from '../domain/ports.ts';
 export type CopyProgress = {
   /** So much is held now, from this attempt or an earlier one. It is durable: another attempt will find it held. */
   hold(doneBytes: number): void;
+  /** So much is to be held: of a later pass, where it is known late. */
+  expect(dataBytes: number): void;
   /** So much turned out to be zeros, which are not copied. */
   leaveOut(bytes: number): void;
   /** All is held. */
@@ -34,6 +36,9 @@ export function createCopyProgress({
       // The source's map may tell of more data than when it was first read.
       totalBytes = Math.max(totalBytes, doneBytes);
       report();
+    },
+    expect(dataBytes) {
+      totalBytes = Math.max(doneBytes, dataBytes);
     },
     leaveOut(bytes) {
       totalBytes = Math.max(doneBytes, totalBytes - bytes);

@@ -6,8 +6,7 @@ const LANES = 8;
 
 /** Allocated blocks of zeros have no digest and are read too. */
 export async function digestMissing(
-  missing: Pick<MissingCopy, 'reader' | 'digests' | 'signal'>,
+  missing: Pick<MissingCopy, 'reader' | 'digests' | 'candidates' | 'writeZeros' | 'signal'>,
 ): Promise<void> {
-  const { reader, digests, signal } = missing;
-  await copyMissing({ reader, digests, lanes: LANES, write: async () => {}, signal });
+  await copyMissing({ ...missing, lanes: LANES, write: async () => {} });
 }

@@ -5,6 +5,7 @@
  * Memory: `offeredAtOnce` × 512 KiB, and 4 KiB of digests for every 64 MiB of disk that holds data.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ZERO_BLOCK_SHA256 } from '../blocks/digest-tree.ts';
 import type { DiskReader } from '../blocks/disk-reader.ts';
 import { formatBytes } from '../domain/byte-size.ts';
 import type { Artifact } from '../domain/landing.ts';
@@ -12,12 +13,16 @@ import type { BlockSink, StepContext } from '../domain/ports.ts';
 import { copyMissing } from './copy-missing.ts';
 import type { CopyProgress } from './copy-progress.ts';
 import type { DigestLedger } from './digest-ledger.ts';
+import { type LaterPass, mergeTrees } from './later-pass.ts';
 
 export type BlocksUpload = {
   disk: string;
   sink: BlockSink;
   reader: DiskReader;
+  /** Of a later pass: only of what that pass copied. */
   digests: DigestLedger;
+  /** null: the full copy. */
+  laterPass: LaterPass | null;
   progress: CopyProgress;
   context: StepContext;
   signal: AbortSignal;
@@ -26,8 +31,9 @@ export type BlocksUpload = {
 };
 
 export async function uploadBlocks(upload: BlocksUpload): Promise<Artifact> {
-  const { disk, sink, reader, digests, progress, context, signal } = upload;
+  const { disk, sink, reader, digests, laterPass, progress, context, signal } = upload;
   await forgetMissing(upload);
+  if (laterPass !== null) progress.expect(await laterPass.countDirtyBytes(signal));
   const heldBytes = digests.knownBytes();
   progress.hold(heldBytes);
   if (heldBytes > 0)
@@ -35,19 +41,29 @@ export async function uploadBlocks(upload: BlocksUpload): Promise<Artifact> {
       disk,
       heldBytes,
     });
+  const write: BlockSink['writeBlock'] = async (block, until) => {
+    await context.bandwidth.take(block.bytes.length, until);
+    await sink.writeBlock(block, until);
+  };
   await copyMissing({
     reader,
     digests,
     lanes: sink.offeredAtOnce,
-    async write(block, until) {
-      await context.bandwidth.take(block.bytes.length, until);
-      await sink.writeBlock(block, until);
-    },
+    write,
+    ...(laterPass === null
+      ? {}
+      : {
+          candidates: laterPass.dirtyBlocks,
+          writeZeros: (block, until) => sink.clearBlock?.(block.index, until) ?? write(block, until),
+        }),
     progress,
     signal,
   });
   await upload.checkSource();
-  return await sink.finish(await digests.tree.linear());
+  const written = await digests.tree.linear();
+  if (laterPass === null) return await sink.finish(written);
+  const whole = await mergeTrees(laterPass.before, digests.tree);
+  return await sink.finish({ ...written, whole: await whole.linear() });
 }
 
 /** Looking at so many blocks takes some milliseconds. */
@@ -61,7 +77,8 @@ async function forgetMissing({ disk, sink, digests, context, signal }: BlocksUpl
   for (const index of digests.tree.heldBlocks()) {
     looked += 1;
     if (looked % BLOCKS_PER_TURN === 0) await nextTurn(undefined, { signal });
-    if (sink.isHeld(index)) continue;
+    const isZero = digests.tree.get(index)?.equals(ZERO_BLOCK_SHA256) === true;
+    if (sink.isHeld(index) !== isZero) continue;
     digests.set(index, null);
     missing += 1;
   }

@@ -3,10 +3,12 @@
  * to staging, reads no hole and sends no zeros, and goes on where an earlier attempt stopped. Each block's digest is
  * taken as it passes; together they are the digest tree by which `landfall verify` proves the landed disk.
  */
+import type { DigestTree } from '../blocks/digest-tree.ts';
 import { openDiskReader } from '../blocks/disk-reader.ts';
 import { formatBytes } from '../domain/byte-size.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Prepared } from '../domain/image.ts';
+import { stepKey } from '../domain/job.ts';
 import type { Artifact } from '../domain/landing.ts';
 import type { StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome, UploadSink } from '../domain/ports.ts';
@@ -15,7 +17,8 @@ import { compareHeldBlocks } from './compare-held-blocks.ts';
 import { type CopyProgress, createCopyProgress } from './copy-progress.ts';
 import { type DigestLedger, openDigestLedger } from './digest-ledger.ts';
 import { digestMissing } from './digest-missing.ts';
-import { keepDigestTree } from './kept-digest-tree.ts';
+import { keepDigestTree, readKeptTree } from './kept-digest-tree.ts';
+import { mergeTrees, openLaterPass, passOf } from './later-pass.ts';
 import { type SourceWatch, watchSource } from './source-watch.ts';
 import { diskOf, imageOf, missing, type StepInput } from './step-input.ts';
 import { uploadBlocks } from './upload-blocks.ts';
@@ -32,7 +35,8 @@ export async function uploadDisk(input: StepInput): Promise<StepOutcome<StepOutp
   const progress = createCopyProgress({
     context,
     diskBytes: imageOf(record, disk).bytes,
-    dataBytes: prepared.dataBytes,
+    // Of a later pass it is known once the image is open.
+    dataBytes: input.job.pass === 0 ? prepared.dataBytes : 0,
     note: 'uploading',
   });
   const upload: Upload = { input, disk, prepared, contentId, sink, digests, progress, watch };
@@ -61,9 +65,10 @@ function preparedOf({ record }: StepInput, disk: string): Prepared {
 }
 
 function openSink(
-  { record, target, context }: StepInput,
+  input: StepInput,
   { disk, prepared, contentId }: { disk: string; prepared: Prepared; contentId: string },
 ): Promise<UploadSink> {
+  const { record, target, context } = input;
   const { form, dataBytes } = prepared;
   const diskBytes = imageOf(record, disk).bytes;
   return target.openUpload(
@@ -74,6 +79,7 @@ function openSink(
       to: record.plan.to,
       form,
       contentId,
+      pass: passOf(input, disk),
       maxFileBytes:
         form.kind === 'parts' ? maxFileBytes({ container: form.container, diskBytes, dataBytes }) : 0,
     },
@@ -82,14 +88,14 @@ function openSink(
 }
 
 function openDigests(
-  { record, context }: StepInput,
+  { record, job, context }: StepInput,
   { disk, sink, contentId }: { disk: string; sink: UploadSink; contentId: string },
 ): Promise<DigestLedger> {
   const { checkpoints } = context;
   const diskBytes = imageOf(record, disk).bytes;
   return openDigestLedger({
     checkpoints,
-    key: `upload/${disk}`,
+    key: stepKey({ stage: 'upload', disk, pass: job.pass }),
     identity: { upload: sink.id, contentId },
     diskBytes,
   });
@@ -104,7 +110,10 @@ async function copy(upload: Upload): Promise<Artifact> {
     await using reader = await openDiskReader(opened, signal);
     await compareHeldBlocks({ input, disk, reader, tree: digests.tree, signal });
     const shared = { disk, reader, digests, progress, context, signal, checkSource: () => watch.check() };
-    if (sink.kind === 'blocks') return await uploadBlocks({ ...shared, sink });
+    if (sink.kind === 'blocks') {
+      const laterPass = await openLaterPass(input, { disk, opened });
+      return await uploadBlocks({ ...shared, sink, laterPass });
+    }
     const container = containerOf(prepared);
     return await uploadParts({ ...shared, sink, container, contentId });
   } catch (error) {
@@ -126,18 +135,28 @@ function containerOf({ form }: Prepared) {
 async function keepTree(upload: Upload): Promise<string> {
   const { input, disk, sink, digests, contentId } = upload;
   if (sink.finished !== null) await digestFinished(upload);
-  const root = await keepDigestTree(input, { disk, tree: digests.tree });
+  const root = await keepDigestTree(input, { disk, tree: await wholeTree(upload) });
   input.context.signal.throwIfAborted();
   await digests.clear();
   if (sink.kind === 'parts') await forgetParts({ sink, disk, contentId, context: input.context });
   return root;
 }
 
+async function wholeTree({ input, disk, digests }: Upload): Promise<DigestTree> {
+  if (input.job.pass === 0) return digests.tree;
+  // That of the pass before; or, where an attempt died right after this one's was kept, the same again.
+  const before = await readKeptTree(input.evidence, { record: input.record, disk }, input.context.signal);
+  if (before === null) throw missing(input.record, `a digest tree of the pass before of disk ${disk}`);
+  return await mergeTrees(before, digests.tree);
+}
+
 async function digestFinished({ input, disk, digests, watch }: Upload): Promise<void> {
   const { signal } = watch;
   await using opened = await input.source.open(imageOf(input.record, disk), signal);
   await using reader = await openDiskReader(opened, signal);
-  await digestMissing({ reader, digests, signal });
+  const laterPass = await openLaterPass(input, { disk, opened });
+  const later = laterPass === null ? {} : { candidates: laterPass.dirtyBlocks, writeZeros: async () => {} };
+  await digestMissing({ reader, digests, ...later, signal });
   await watch.check();
 }
 

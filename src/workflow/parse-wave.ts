@@ -1,13 +1,17 @@
 /** The text of a wave file as a Wave: the wave's own schema first, then what source and target say of their options. */
+import { createHash } from 'node:crypto';
 import type { SourceAdapter, TargetAdapter } from '../domain/adapter.ts';
 import type { JsonValue } from '../domain/json.ts';
-import type { ProofPolicy, Wave, WaveMachine } from '../domain/wave.ts';
+import type { Wave } from '../domain/wave.ts';
 import { explainIssues } from './explain-issue.ts';
+import { readGate, readMachines, readNotice } from './read-machines.ts';
+import { takeSite, withSite } from './source-site.ts';
 import { checkMachineOptions, chooseVendor } from './vendor-options.ts';
-import { findBadReferences, findRepeatedNames } from './wave-hazards.ts';
+import { findBadOrder, findBadReferences, findRepeatedNames } from './wave-hazards.ts';
 import { waveInvalid } from './wave-problem.ts';
 import type { WaveReview } from './wave-review.ts';
-import { DEFAULT_LIMITS, DEFAULT_PROOF, isMapping, type WaveFile, waveSchema } from './wave-schema.ts';
+import { DEFAULT_LIMITS, isMapping, type WaveFile, waveSchema } from './wave-schema.ts';
+import { readWindow } from './wave-window.ts';
 import { parseYaml } from './yaml-text.ts';
 
 export type WaveAdapters = {
@@ -24,14 +28,17 @@ export function parseWave(input: { file: string; path: string; text: string; ada
   const review: WaveReview = { yaml, data: withLongForms(yaml.data), problems: [] };
 
   const wave = checkShape(review);
-  const source = chooseVendor(review, { key: 'source', known: adapters.sources });
+  const source = chooseVendor(review, { key: 'source', known: withSites(adapters.sources) });
   const target = chooseVendor(review, { key: 'target', known: adapters.targets });
-  const machines = checkMachineOptions(review, {
+  const options = checkMachineOptions(review, {
     source: source?.adapter ?? null,
     target: target?.adapter ?? null,
   });
+  const window = wave?.window === undefined ? null : readWindow(review, wave.window);
   findRepeatedNames(review);
   findBadReferences(review);
+  const machines = wave === null ? [] : readMachines(wave, options);
+  if (wave !== null) findBadOrder(review, wave, machines);
 
   if (wave === null || source === null || target === null || review.problems.length > 0) {
     throw waveInvalid(file, review.problems);
@@ -39,32 +46,21 @@ export function parseWave(input: { file: string; path: string; text: string; ada
   return {
     name: wave.name,
     file: path,
-    source: { ...source.choice, site: null },
+    digest: createHash('sha256').update(JSON.stringify(yaml.data)).digest('hex'),
+    source: { kind: source.choice.kind, ...takeSite(source.choice.options) },
     target: target.choice,
-    groups: {},
-    window: null,
-    onOverrun: 'rollback',
-    isApprovalRequired: false,
-    notify: [],
     limits: {
       machines: wave.limits?.machines ?? DEFAULT_LIMITS.machines,
       tries: wave.limits?.tries ?? DEFAULT_LIMITS.tries,
+      ...(wave.limits?.perHost === undefined ? {} : { machinesPerHost: wave.limits.perHost }),
       ...(wave.limits?.bandwidth === undefined ? {} : { bytesPerSecond: wave.limits.bandwidth }),
     },
-    machines: wave.machines.map(
-      ({ name, export: mode, proof }, index): WaveMachine => ({
-        name,
-        from: machines[index]?.from ?? {},
-        to: machines[index]?.to ?? {},
-        export: mode ?? wave.defaults?.export ?? 'in-place',
-        proof: mergeProof(wave.defaults?.proof, proof),
-        group: null,
-        after: [],
-        shutdown: { graceSeconds: 300, force: false },
-        onFailure: 'leave',
-        hooks: [],
-      }),
-    ),
+    window,
+    onOverrun: wave.onOverrun ?? 'rollback',
+    isApprovalRequired: wave.approval === 'required',
+    groups: mapValues(wave.groups ?? {}, ({ stopAfter }) => ({ stopAfter: readGate(stopAfter) })),
+    notify: (wave.notify ?? []).map(readNotice),
+    machines,
   };
 }
 
@@ -92,13 +88,10 @@ function checkShape({ yaml, data: value, problems }: WaveReview): WaveFile | nul
   return null;
 }
 
-type ProofInFile = NonNullable<WaveFile['machines'][number]['proof']>;
+function withSites(sources: WaveAdapters['sources']): WaveAdapters['sources'] {
+  return mapValues(sources, (adapter) => ({ ...adapter, options: withSite(adapter.options) }));
+}
 
-function mergeProof(defaults: ProofInFile | undefined, own: ProofInFile | undefined): ProofPolicy {
-  return {
-    expect: own?.expect ?? defaults?.expect ?? DEFAULT_PROOF.expect,
-    refuse: own?.refuse ?? defaults?.refuse ?? DEFAULT_PROOF.refuse,
-    deadlineSeconds: own?.deadline ?? defaults?.deadline ?? DEFAULT_PROOF.deadlineSeconds,
-    checks: [],
-  };
+function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
 }

@@ -1,9 +1,12 @@
-/** What no schema can say of a wave: names that collide, references that cannot be resolved. */
+/** What no schema can say of a wave: names that collide, orders that cannot be, references that cannot be resolved. */
 import { findBadEnvReference } from '../domain/env-reference.ts';
 import type { JsonValue } from '../domain/json.ts';
+import { findCycle, findUnknownNames } from '../domain/machine-order.ts';
+import type { WaveMachine } from '../domain/wave.ts';
+import { closestWord } from './closest-word.ts';
 import { formatPath } from './wave-problem.ts';
 import type { WaveReview } from './wave-review.ts';
-import { isMapping } from './wave-schema.ts';
+import { isMapping, type WaveFile } from './wave-schema.ts';
 
 /** Names that differ only in case collide too: they become file names in the evidence. */
 export function findRepeatedNames({ yaml, data, problems }: WaveReview): void {
@@ -26,6 +29,48 @@ export function findRepeatedNames({ yaml, data, problems }: WaveReview): void {
       remedy: 'Give each machine a name of its own.',
     });
   }
+}
+
+/** Names of machines that a selection brings are known only when the wave is planned; then this is looked at again. */
+export function findBadOrder(
+  { yaml, problems }: WaveReview,
+  { groups = {} }: Pick<WaveFile, 'groups'>,
+  machines: readonly WaveMachine[],
+): void {
+  const names = machines.map(({ name }) => name);
+  const complain = (path: readonly PropertyKey[], what: string, remedy: string): void => {
+    problems.push({ ...yaml.positionOf(path), where: formatPath(path), what, remedy });
+  };
+  for (const name of Object.keys(groups)) {
+    if (names.includes(name))
+      complain(
+        ['groups', name],
+        `is "${name}", as is a machine`,
+        'Give groups names of their own: `after` knows both.',
+      );
+  }
+  for (const [index, { group }] of machines.entries()) {
+    if (group === null || Object.hasOwn(groups, group)) continue;
+    const meant = closestWord(group, Object.keys(groups));
+    const remedy = meant === null ? 'Say what it is under `groups`.' : `Did you mean \`${meant}\`?`;
+    complain(['machines', index, 'group'], `is no group of this wave: ${group}`, remedy);
+  }
+  if (machines.some(({ selectsMany }) => selectsMany === true)) return;
+  for (const { by, name } of findUnknownNames(machines, Object.keys(groups))) {
+    const index = names.indexOf(by);
+    const meant = closestWord(name, [...names, ...Object.keys(groups)]);
+    const remedy = meant === null ? 'Name a machine or a group of this wave.' : `Did you mean \`${meant}\`?`;
+    complain(['machines', index, 'after'], `names ${name}, which this wave does not have`, remedy);
+  }
+  const cycle = findCycle(machines);
+  if (cycle === null) return;
+  const index = names.findIndex((name) => cycle.includes(name));
+  const circle = cycle.join(' → ');
+  complain(
+    ['machines', index, 'after'],
+    `waits for itself: ${circle}`,
+    'Take one of them out of an `after`.',
+  );
 }
 
 export function findBadReferences({ yaml, data, problems }: WaveReview): void {

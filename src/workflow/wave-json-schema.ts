@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { JsonObject } from '../domain/json.ts';
 import { allowEnvReferences } from './env-options.ts';
 import type { WaveAdapters } from './parse-wave.ts';
+import { withSite } from './source-site.ts';
 import { waveSchema } from './wave-schema.ts';
 
 type JsonSchema = { [key: string]: unknown };
@@ -23,7 +24,7 @@ export function describeWaveFile({ sources, targets }: WaveAdapters): JsonSchema
     title: 'Landfall wave',
     properties: {
       ...properties,
-      source: { ...properties.source, ...oneVendor(sources) },
+      source: { ...properties.source, ...oneVendor(sources, withSite) },
       target: { ...properties.target, ...oneVendor(targets) },
     },
     allOf: [
@@ -41,8 +42,11 @@ export function describeWaveFile({ sources, targets }: WaveAdapters): JsonSchema
   };
 }
 
-function oneVendor(vendors: Vendors): JsonSchema {
-  const options = Object.entries(vendors).map(([kind, vendor]) => [kind, describeOptions(vendor.options)]);
+function oneVendor(vendors: Vendors, extend = (options: z.ZodType<JsonObject>) => options): JsonSchema {
+  const options = Object.entries(vendors).map(([kind, vendor]) => [
+    kind,
+    describeOptions(extend(vendor.options)),
+  ]);
   return {
     type: 'object',
     properties: Object.fromEntries(options),

@@ -2,39 +2,28 @@
 import { z } from 'zod';
 import { BYTE_RATE_PATTERN, BYTE_RATE_RULE, parseByteRate } from '../domain/byte-rate.ts';
 import type { JsonObject } from '../domain/json.ts';
-import { EXPORT_MODES } from '../domain/wave.ts';
+import { nameSchema } from '../domain/name.ts';
+import { EXPORT_MODES, NOTICE_TOPICS } from '../domain/wave.ts';
+import {
+  checkSchema,
+  groupSchema,
+  hookSchema,
+  notifySchema,
+  onFailureSchema,
+  onOverrunSchema,
+  shutdownSchema,
+  windowSchema,
+} from './cutover-schema.ts';
+import { durationSchema } from './duration-schema.ts';
 
 export const DEFAULT_PROOF = { expect: ['login:'], refuse: [] as string[], deadlineSeconds: 600 };
 export const DEFAULT_LIMITS = { machines: 10, tries: 5 };
+export const DEFAULT_SHUTDOWN = { graceSeconds: 300, force: false };
+export const DEFAULT_ROLLBACK_SECONDS = 600;
+export const DEFAULT_HOOK_SECONDS = 300;
+export const DEFAULT_NOTICES = NOTICE_TOPICS;
 
-const MAX_NAME_LENGTH = 63;
 const MAX_PATTERN_LENGTH = 1_000;
-const MAX_DEADLINE_SECONDS = 7 * 24 * 3_600;
-const SECONDS = { s: 1, m: 60, h: 3_600 } as const;
-
-/** Names end up in tags, file names, object keys and on command lines: what is allowed is what all of those take. */
-const nameSchema = z
-  .string()
-  .regex(
-    new RegExp(`^[A-Za-z0-9][A-Za-z0-9_-]{0,${MAX_NAME_LENGTH - 1}}$`),
-    `must be 1 to ${MAX_NAME_LENGTH} letters, digits, - or _ that begin with a letter or digit, because it becomes part of tags, file names and object keys`,
-  );
-
-/** Also gives the seconds: `10m` is 600. */
-export const durationSchema = z
-  .union(
-    [
-      z
-        .string()
-        .regex(/^\d+(\.\d+)?[smh]$/)
-        .transform((text) => Number.parseFloat(text) * SECONDS[text.at(-1) as keyof typeof SECONDS]),
-      z.number(),
-    ],
-    { error: 'must be a duration such as 90s, 10m or 2h, or a number of seconds' },
-  )
-  .refine((seconds) => seconds >= 1 && seconds <= MAX_DEADLINE_SECONDS, {
-    error: 'must be between one second and seven days',
-  });
 
 /** Gives bytes per second. */
 const bandwidthSchema = z
@@ -73,6 +62,10 @@ const proofSchema = z.strictObject({
   deadline: durationSchema
     .optional()
     .describe('How long a landing may take to prove itself: 90s, 10m, 2h, or seconds. Default: 10m'),
+  checks: z
+    .array(checkSchema)
+    .optional()
+    .describe('What must answer once it is admitted, tried from the worker. Default: nothing'),
 });
 
 const vendorSchema = z.record(z.string(), z.custom<JsonObject>(isMapping, { error: 'must be a map' }));
@@ -87,8 +80,24 @@ const toSchema = anyOptionsSchema
 
 const exportSchema = z.enum(EXPORT_MODES).optional();
 
+/** What machines and `defaults` may say alike. */
+const cutoverKeys = {
+  group: nameSchema.optional().describe('The group of `groups` that it belongs to.'),
+  shutdown: shutdownSchema.optional().describe('How it is turned off at its source.'),
+  onFailure: onFailureSchema
+    .optional()
+    .describe(
+      'When it fails. rollback: its source runs again. hold: it stays as it is until an operator decides. leave: it has failed, the others go on. Default: leave',
+    ),
+  hooks: z.array(hookSchema).optional().describe('What is done at moments of its cutover. Default: nothing'),
+};
+
 const machineSchema = z.strictObject({
-  name: nameSchema.describe('Name of the machine in this wave and at the target. Unique in the wave.'),
+  name: nameSchema
+    .optional()
+    .describe(
+      'Name of the machine in this wave and at the target. Unique in the wave. Left out: all machines that `from` selects, each by its name at the source.',
+    ),
   from: fromSchema,
   to: toSchema,
   export: exportSchema.describe(
@@ -97,6 +106,11 @@ const machineSchema = z.strictObject({
   proof: proofSchema
     .optional()
     .describe('How the landing is judged. Each key replaces the one of defaults.proof.'),
+  after: z
+    .array(nameSchema)
+    .optional()
+    .describe('Machines and groups that must have landed before it starts.'),
+  ...cutoverKeys,
 });
 
 export const waveSchema = z.strictObject({
@@ -110,12 +124,19 @@ export const waveSchema = z.strictObject({
       proof: proofSchema
         .optional()
         .describe('How landings are judged, where a machine does not say otherwise.'),
+      ...cutoverKeys,
     })
     .optional()
     .describe('What holds for all machines of the wave.'),
   limits: z
     .strictObject({
       machines: z.int().min(1).max(1_000).optional().describe('Machines on the move at once. Default: 10'),
+      perHost: z
+        .int()
+        .min(1)
+        .max(1_000)
+        .optional()
+        .describe('The same per host at the source. Default: no limit of its own'),
       tries: z.int().min(1).max(100).optional().describe('Tries of one step before it fails. Default: 5'),
       bandwidth: bandwidthSchema
         .optional()
@@ -125,6 +146,18 @@ export const waveSchema = z.strictObject({
     })
     .optional()
     .describe('How much happens at once and how often it is tried.'),
+  window: windowSchema.optional().describe('When machines may be turned off and moved. Default: at once'),
+  approval: z.literal('required').optional().describe('required: nothing happens before `landfall approve`.'),
+  onOverrun: onOverrunSchema
+    .optional()
+    .describe(
+      'What is on the move and not proven when the window closes: rollback or finish. Default: rollback',
+    ),
+  groups: z
+    .record(nameSchema, groupSchema)
+    .optional()
+    .describe('Machines that belong together, by name of the group.'),
+  notify: z.array(notifySchema).optional().describe('Who is told of what. Default: nobody'),
   machines: z.array(machineSchema).min(1).describe('The machines, in the order in which they start.'),
 });
 

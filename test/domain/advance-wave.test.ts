@@ -22,6 +22,7 @@ function run(
       name: 'demo',
       file: '/w/demo.yaml',
       ...PLAIN_WAVE,
+      digest: '',
       source: { kind: 'files', site: null, options: {} },
       target: { kind: 'aws', options: {} },
       machines: [],

@@ -58,7 +58,7 @@ describe('stepKey', () => {
 });
 
 describe('queues', () => {
-  it('serve admit with the pool of validate, what turns machines off and on with that of power', () => {
+  it('serve shutdown, admit and rollback with the pool of power, every other step with its own', () => {
     expect(STEP_STAGES.map((stage) => [stage, poolOf(stage)])).toEqual([
       ['shutdown', 'power'],
       ['export', 'export'],
@@ -66,7 +66,7 @@ describe('queues', () => {
       ['upload', 'upload'],
       ['import', 'import'],
       ['validate', 'validate'],
-      ['admit', 'validate'],
+      ['admit', 'power'],
       ['rollback', 'power'],
     ]);
   });

@@ -7,20 +7,25 @@ import { type Job, jobId, stepKey } from '../../src/domain/job.ts';
 import {
   beginStep,
   cancelMachine,
+  commitMachine,
   failStep,
   finishStep,
+  holdMachine,
   markDiscarded,
+  releaseMachine,
   replaceLostJob,
   retryMachine,
+  rollBackMachine,
   startMachine,
 } from '../../src/domain/machine-changes.ts';
-import { isAtRest, type MachineRecord } from '../../src/domain/machine-record.ts';
+import { isAtRest, isUnderWay, type MachineRecord } from '../../src/domain/machine-record.ts';
+import { FAILURE_POLICIES, type FailurePolicy } from '../../src/domain/wave.ts';
 import { LANDING, NOW, OPEN, outputOf, waitingMachine } from './machine-story.ts';
 
 /** What can befall a machine. `pick` chooses among all jobs that were ever offered: late and second deliveries too. */
 type Happening =
   | { kind: 'begin' | 'finish' | 'fail' | 'fail for good' | 'lose'; pick: number }
-  | { kind: 'start' | 'cancel' | 'retry' | 'discard' }
+  | { kind: 'start' | 'cancel' | 'retry' | 'discard' | 'hold' | 'release' | 'roll back' | 'commit' }
   | { kind: 'time passes'; ms: number };
 
 const happening: fc.Arbitrary<Happening> = fc.oneof(
@@ -33,6 +38,10 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 2, arbitrary: plain('retry') },
   { weight: 1, arbitrary: plain('cancel') },
   { weight: 1, arbitrary: plain('discard') },
+  { weight: 1, arbitrary: plain('hold') },
+  { weight: 2, arbitrary: plain('release') },
+  { weight: 1, arbitrary: plain('roll back') },
+  { weight: 1, arbitrary: plain('commit') },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -46,8 +55,10 @@ function delivery(kind: 'begin' | 'finish' | 'fail' | 'fail for good' | 'lose'):
   return fc.record({ kind: fc.constant(kind), pick: fc.nat(1000) });
 }
 
-function plain(kind: 'start' | 'cancel' | 'retry' | 'discard'): fc.Arbitrary<Happening> {
-  return fc.constant({ kind });
+function plain(
+  kind: Exclude<Happening['kind'], 'begin' | 'finish' | 'fail' | 'fail for good' | 'lose' | 'time passes'>,
+) {
+  return fc.constant<Happening>({ kind });
 }
 
 /** The record after the happening, or null where it changes nothing. */
@@ -64,6 +75,14 @@ function happen(record: MachineRecord, event: Happening, { now, job }: { now: nu
       return retryMachine(record);
     case 'discard':
       return markDiscarded(record, now);
+    case 'hold':
+      return holdMachine(record);
+    case 'release':
+      return releaseMachine(record);
+    case 'roll back':
+      return rollBackMachine(record, null);
+    case 'commit':
+      return commitMachine(record, now);
     case 'begin':
       return job && beginStep(record, job, now);
     case 'finish':
@@ -92,7 +111,7 @@ function play(
     now: number;
   }) => void,
 ): { record: MachineRecord; now: number } {
-  let record = waitingMachine();
+  let record = withPolicy(waitingMachine(), history.length);
   let now = NOW;
   const everOffered: Job[] = [];
   for (const event of history) {
@@ -109,6 +128,12 @@ function play(
     record = after;
   }
   return { record, now };
+}
+
+/** Each of the policies on failure has its share of the histories. */
+function withPolicy(record: MachineRecord, number: number): MachineRecord {
+  const onFailure: FailurePolicy = FAILURE_POLICIES[number % FAILURE_POLICIES.length] ?? 'leave';
+  return { ...record, plan: { ...record.plan, onFailure } };
 }
 
 const history = fc.array(happening, { maxLength: 80 });
@@ -147,12 +172,14 @@ describe('whatever happens', () => {
     );
   });
 
-  it('a machine at rest has no jobs, and one that landed stays so until it is discarded', () => {
+  it('a machine at rest has no jobs; one that landed stays so until it goes back or is discarded, a committed one never goes back', () => {
     fc.assert(
       fc.property(history, (events) => {
         play(events, ({ before, after, jobs }) => {
-          if (after.status !== 'moving') expect(jobs).toEqual([]);
-          if (before.status === 'landed') expect(['landed', 'discarded']).toContain(after.status);
+          if (!isUnderWay(after.status)) expect(jobs).toEqual([]);
+          if (before.status === 'landed')
+            expect(['landed', 'discarded', 'rolling-back']).toContain(after.status);
+          if (before.committedAt !== null) expect(after.status).not.toBe('rolling-back');
         });
       }),
     );
@@ -162,7 +189,7 @@ describe('whatever happens', () => {
     fc.assert(
       fc.property(history, (events) => {
         play(events, ({ after, jobs, wakeAt, now }) => {
-          if (after.status !== 'moving') return;
+          if (!isUnderWay(after.status)) return;
           expect(jobs.length > 0 || wakeAt !== null).toBe(true);
           if (wakeAt !== null) expect(wakeAt).toBeGreaterThan(now);
         });
@@ -201,8 +228,22 @@ describe('whatever happens', () => {
             expect(after).toMatchObject({ landing: LANDING, proof: 'proof.json', error: null });
             expect(Object.keys(after.artifacts)).toEqual(['0', '1']);
           }
-          expect(after.status === 'failed').toBe(after.error !== null && after.status !== 'discarded');
-          expect(after.endedAt !== null).toBe(isAtRest(after.status));
+          if (after.status === 'failed') expect(after.error).not.toBeNull();
+          if (!isAtRest(after.status) && after.status !== 'rolling-back') expect(after.error).toBeNull();
+          if (after.status !== 'held') expect(after.endedAt !== null).toBe(isAtRest(after.status));
+        });
+      }),
+    );
+  });
+
+  it('only a rollback is offered to a machine that goes back, and nothing is left of one that went', () => {
+    fc.assert(
+      fc.property(history, (events) => {
+        play(events, ({ after, jobs }) => {
+          if (after.status === 'rolling-back')
+            expect(jobs.every(({ stage }) => stage === 'rollback')).toBe(true);
+          else expect(jobs.every(({ stage }) => stage !== 'rollback')).toBe(true);
+          if (after.status === 'rolled-back') expect(after).toMatchObject({ landing: null, artifacts: {} });
         });
       }),
     );

@@ -68,6 +68,7 @@ export function makeWave(
   return {
     name,
     file: `/waves/${name}.yaml`,
+    digest: name,
     ...PLAIN_WAVE,
     source: { kind: 'files', site: null, options: {} },
     target: { kind: 'aws', options: {} },

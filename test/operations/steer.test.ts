@@ -273,6 +273,35 @@ describe('discarding', () => {
     expect((await read('a')).steps['export/0']).toMatchObject({ state: 'active', try: 2 });
   });
 
+  test('tells of a group that the run shares only where it was there before and is gone now', async () => {
+    const removedOf = async (run: RunRecord, groups: readonly string[][]) => {
+      const seen = [...groups];
+      const deps = discardDeps(async () => {});
+      const findTagged = async () =>
+        (seen.shift() ?? []).map((id) => ({ machine: null, kind: 'security-group', id, detail: '' }));
+      const target = { ...deps.target, findTagged } as unknown as Target;
+      const removals = await discardMachines(
+        { run, machines: [await read('a')], reason: null },
+        { ...deps, target },
+      );
+      return removals.map(({ kind, id }) => `${kind} ${id}`);
+    };
+    const run = await begin(['a']);
+    await cancel(run);
+    const quarantine = async () => {
+      const attempt = await beginAttempt('import');
+      const { ledger } = attempt;
+      await ledger.settle(await ledger.intend('quarantine'), 'done', { groupId: 'sg-1' });
+      await attempt[Symbol.asyncDispose]();
+    };
+    await quarantine();
+    expect(await removedOf(run, [[], []])).toEqual([]);
+    await quarantine();
+    expect(await removedOf(run, [['sg-1'], ['sg-1']])).toEqual([]);
+    await quarantine();
+    expect(await removedOf(run, [['sg-1'], []])).toEqual(['security-group sg-1']);
+  });
+
   test('keeps the machine as it was where something could not be removed', async () => {
     const run = await begin(['a']);
     const attempt = await beginAttempt('import');

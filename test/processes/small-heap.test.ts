@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { tryTool } from '../../src/processes/child.ts';
+import { type ToolResult, tryTool } from '../../src/processes/child.ts';
 
 const GARBAGE = `
 const { keepHeapSmall } = await import(process.argv[1]);
@@ -17,10 +17,32 @@ test('the space for new objects grows no further, whatever is thrown away', asyn
   expect(small).toBeLessThan(usual / 4);
 });
 
+test('the space for new objects is swept by the thread that owns it, which need not wait for others', async () => {
+  expect(await helpersMs('usual')).toBeGreaterThan(0);
+  expect(await helpersMs('small')).toBe(0);
+});
+
+/** How long other threads helped to sweep the space for new objects. */
+async function helpersMs(how: string): Promise<number> {
+  const { stdout } = await collectGarbage(how, ['--trace-gc', '--trace-gc-nvp']);
+  // Lines for the time before `keepHeapSmall` are of modules being loaded.
+  const lines = stdout
+    .split('\n')
+    .filter((line) => line.includes(' gc=s '))
+    .slice(-5);
+  const times = lines.map((line) => Number(/background\.scavenge\.parallel=([\d.]+)/.exec(line)?.[1]));
+  expect(times).toHaveLength(5);
+  return times.reduce((sum, ms) => sum + ms, 0);
+}
+
 async function newSpaceBytes(how: string): Promise<number> {
-  const file = new URL('../../src/processes/small-heap.ts', import.meta.url).href;
-  const args = ['--input-type=module', '--eval', GARBAGE, file, how];
-  const { stdout, stderr } = await tryTool({ command: process.execPath, args });
+  const { stdout, stderr } = await collectGarbage(how);
   expect(stderr).toBe('');
   return Number(stdout);
+}
+
+async function collectGarbage(how: string, flags: readonly string[] = []): Promise<ToolResult> {
+  const file = new URL('../../src/processes/small-heap.ts', import.meta.url).href;
+  const args = [...flags, '--input-type=module', '--eval', GARBAGE, file, how];
+  return await tryTool({ command: process.execPath, args });
 }

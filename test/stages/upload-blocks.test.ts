@@ -42,6 +42,7 @@ test.each([
     sink,
     reader: readerOf(BLOCKS),
     digests,
+    laterPass: null,
     progress,
     context,
     signal,

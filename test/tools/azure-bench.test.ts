@@ -2,15 +2,14 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AnonymousCredential, PageBlobClient } from '@azure/storage-blob';
-import { StorageCRC64Calculator } from '@azure/storage-common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { crc64Of } from '../../adapters/targets/azure/page-checksum.ts';
+import { crc64Of, loadCrc64 } from '../../adapters/targets/azure/page-crc64.ts';
 import { tryTool } from '../../src/processes/child.ts';
 import { startAzureCloud } from '../../tools/bench/azure-cloud.ts';
 import type { BenchRow } from '../../tools/bench/bench-row.ts';
 
 const BENCH = join(import.meta.dirname, '../../tools/bench/bench.ts');
-await StorageCRC64Calculator.init();
+await loadCrc64();
 const PIECE = Buffer.alloc(1024, 7);
 
 let folder: string;

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { LandfallError } from '../../src/domain/errors.ts';
 import type { Wave } from '../../src/domain/wave.ts';
 import { parseWave } from '../../src/workflow/parse-wave.ts';
+import { PLAIN_PLAN, PLAIN_WAVE } from '../fakes/records.ts';
 import { exampleAdapters } from './example-adapters.ts';
 
 const GOOD = `
@@ -24,25 +25,29 @@ machines:
 describe('a good wave file', () => {
   test('becomes a wave with its defaults merged in key by key', () => {
     expect(parse(GOOD)).toEqual({
+      ...PLAIN_WAVE,
       name: 'demo',
       file: '/waves/demo.yaml',
-      source: { kind: 'shelf', options: { folder: './estate' } },
+      digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+      source: { kind: 'shelf', site: null, options: { folder: './estate' } },
       target: { kind: 'cloud', options: { region: 'north-1', prefix: 'landfall/' } },
       limits: { machines: 10, tries: 5 },
       machines: [
         {
+          ...PLAIN_PLAN,
           name: 'shop-db',
           from: { path: 'shop-db.ova' },
           to: { subnet: 'subnet-1', groups: ['sg-1'], tags: { team: 'db' } },
           export: 'in-place',
-          proof: { expect: ['login:', 'ready'], refuse: [], deadlineSeconds: 90 },
+          proof: { expect: ['login:', 'ready'], refuse: [], deadlineSeconds: 90, checks: [] },
         },
         {
+          ...PLAIN_PLAN,
           name: 'shop-web',
           from: { path: 'shop-web.qcow2', firmware: 'uefi', cpus: 2 },
           to: { subnet: 'subnet-1', groups: ['sg-2'], tags: { team: 'ops', env: 'test' } },
           export: 'in-place',
-          proof: { expect: ['web'], refuse: ['panic'], deadlineSeconds: 90 },
+          proof: { expect: ['web'], refuse: ['panic'], deadlineSeconds: 90, checks: [] },
         },
       ],
     } satisfies Wave);
@@ -50,7 +55,7 @@ describe('a good wave file', () => {
 
   test('expects a login prompt within ten minutes where it says nothing about proof', () => {
     const { machines } = parse(replace("  proof: { expect: ['login:', 'ready'], deadline: 90s }\n", ''));
-    expect(machines[0]?.proof).toEqual({ expect: ['login:'], refuse: [], deadlineSeconds: 600 });
+    expect(machines[0]?.proof).toEqual({ expect: ['login:'], refuse: [], deadlineSeconds: 600, checks: [] });
   });
 
   test('takes how disks are read from the machine, else from the defaults', () => {
@@ -141,11 +146,6 @@ describe('a bad wave file names line, column, place and remedy', () => {
       'a missing option',
       replace('{ region: north-1 }', '{}'),
       'demo.yaml:4:18: target.cloud.region is missing. Region.',
-    ],
-    [
-      'a missing name',
-      replace('  - name: shop-web\n    from', '  - from'),
-      'demo.yaml:12:5: machines[1].name is missing. Name of the machine in this wave and at the target. Unique in the wave.',
     ],
     [
       'a number where a text is wanted',

@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { sources, targets } from '../../adapters/registry.ts';
 import { loadWave } from '../../src/workflow/load-wave.ts';
 import { describeWaveFile } from '../../src/workflow/wave-json-schema.ts';
+import { describeReference } from '../../src/workflow/wave-reference.ts';
 import { exampleAdapters } from './example-adapters.ts';
 
 const workflows = join(import.meta.dirname, '../../workflows');
@@ -18,8 +19,20 @@ test('the committed schema is what the parser goes by (else: npm run schema)', a
   expect(committed).toEqual(describeWaveFile({ sources, targets }));
 });
 
+test('the committed reference is what the schema says (else: npm run schema)', async () => {
+  const committed = await readFile(join(workflows, '../docs/wave-reference.md'), 'utf8');
+  expect(committed).toBe(describeReference(describeWaveFile({ sources, targets })));
+});
+
 test('there are wave files to run', () => {
-  expect(waveFiles).toEqual(expect.arrayContaining(['demo.yaml', 'aws-example.yaml']));
+  expect(waveFiles).toEqual(
+    expect.arrayContaining([
+      'demo.yaml',
+      'aws-example.yaml',
+      'weekend-example.yaml',
+      'host-drain-example.yaml',
+    ]),
+  );
 });
 
 describe.each(waveFiles)('%s', (name) => {

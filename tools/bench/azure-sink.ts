@@ -17,7 +17,7 @@ import {
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StorageCRC64Calculator } from '@azure/storage-common';
+import { loadCrc64, openCrc64 } from '../../adapters/targets/azure/page-crc64.ts';
 import { provideCertificate } from '../../src/sandbox/azure/certificate.ts';
 
 type DiskState = 'ReadyToUpload' | 'ActiveUpload' | 'Unattached';
@@ -29,7 +29,6 @@ type Checksum = { append(bytes: Buffer): void; isRight(): boolean };
 
 const PAGE_BYTES = 512;
 const MAX_PAGES_BYTES = 4 * 2 ** 20;
-const NOTHING = new Uint8Array(0);
 const DISK =
   /\/resourceGroups\/[^/]+\/providers\/Microsoft\.Compute\/disks\/([^/?]+)(?:\/(beginGetAccess|endGetAccess))?\?/i;
 
@@ -38,7 +37,7 @@ const answerAfterMs = Number(answerAfter);
 /** By name, which their pages' addresses hold too. */
 const disks = new Map<string, Disk>();
 
-await StorageCRC64Calculator.init();
+await loadCrc64();
 const { certificate, key, certificateFile } = await provideCertificate(folder);
 const plain = await listen(createPlainServer({ noDelay: true }, serve(answerPlain)));
 const tls = await listen(createTlsServer({ noDelay: true, cert: certificate, key }, serve(answerDisk)));
@@ -97,6 +96,7 @@ async function putPages(request: IncomingMessage, { uploadBytes, held }: Disk): 
   request.on('data', (bytes: Buffer) => {
     arrivedBytes += bytes.length;
     checksum.append(bytes);
+    freeNow(bytes);
   });
   await once(request, 'end');
   const isPage = first !== '' && start % PAGE_BYTES === 0 && lengthBytes % PAGE_BYTES === 0;
@@ -114,13 +114,18 @@ async function putPages(request: IncomingMessage, { uploadBytes, held }: Disk): 
   return { status: 201, headers };
 }
 
+/** 16,384 such buffers a GiB: the collector would take 0.8 s to free them. Not where others share the memory. */
+function freeNow({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
+
 function checksumFor({ headers }: IncomingMessage): Checksum {
   const [crc64, md5] = [headers['x-ms-content-crc64'], headers['content-md5']];
   if (crc64 !== undefined) {
-    const calculator = new StorageCRC64Calculator();
+    const calculator = openCrc64();
     return {
-      append: (bytes) => calculator.append(bytes, bytes.length),
-      isRight: () => Buffer.from(calculator.final(NOTHING, 0)).toString('base64') === crc64,
+      append: calculator.append,
+      isRight: () => Buffer.from(calculator.digest()).toString('base64') === crc64,
     };
   }
   const hash = createHash('md5');

@@ -11,24 +11,16 @@ export type BenchOptions = {
 };
 
 const USAGE = `npm run bench -- [--only NAME]... [--runs N] [--size 256M] [--json FILE]`;
-const OPTIONS_HELP = `
-  --only NAME   this bench only; may be given several times
-  --runs N      medians of N (3)
-  --size SIZE   so much data in each bench, 16M or more, instead of what it wants: to see that it works, too little to judge by
-  --json FILE   the same as JSON
-
-All of them take about 15 min on two idle cores and 16 GiB of room in TMPDIR. What each measures: docs/performance.md
-`;
 const DEFAULT_RUNS = 3;
 const UNITS = { M: 2 ** 20, G: 2 ** 30 } as const;
 /** Less than that is over before anything can be measured. */
 const MIN_SIZE_BYTES = 16 * UNITS.M;
 
-/** `help`: what was asked for instead of a measurement. */
+/** `isHelp`: the text of help.txt was asked for instead of a measurement. */
 export function readBenchOptions(
   args: readonly string[],
-  benches: readonly { name: string; summary: string }[],
-): BenchOptions | { problem: string } | { help: string } {
+  benches: readonly { name: string }[],
+): BenchOptions | { problem: string } | { isHelp: true } {
   const names = benches.map(({ name }) => name);
   try {
     const { values } = parseArgs({
@@ -41,7 +33,7 @@ export function readBenchOptions(
         size: { type: 'string' },
       },
     });
-    if (values.help) return { help: describeBenches(benches) };
+    if (values.help) return { isHelp: true };
     const unknown = values.only.find((name) => !names.includes(name));
     if (unknown !== undefined)
       throw new TypeError(`There is no bench ${unknown}; there are ${names.join(', ')}.`);
@@ -55,12 +47,6 @@ export function readBenchOptions(
     if (!(error instanceof TypeError)) throw error;
     return { problem: `${error.message}\nUsage: ${USAGE}` };
   }
-}
-
-function describeBenches(benches: readonly { name: string; summary: string }[]): string {
-  const width = Math.max(...benches.map(({ name }) => name.length));
-  const lines = benches.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
-  return `Usage: ${USAGE}\n\nBenches:\n${lines.join('\n')}\n${OPTIONS_HELP}`;
 }
 
 function readRuns(text: string): number {

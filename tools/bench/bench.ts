@@ -2,7 +2,7 @@
  * `npm run bench`: measures Landfall beside what one would run by hand, in turns, on this machine. Everything it starts
  * and makes is gone when it ends, also after Ctrl-C. What each bench measures: docs/performance.md
  */
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { openBenchGround } from './bench-ground.ts';
 import { type BenchOptions, readBenchOptions } from './bench-options.ts';
 import { printHead, printRow } from './bench-print.ts';
@@ -10,6 +10,8 @@ import type { BenchRow } from './bench-row.ts';
 import { BENCHES } from './benches.ts';
 import { collectiveRows } from './collective-rows.ts';
 
+/** A file, because it is shown before there is a Node that runs this: tools/with-set-up.sh. */
+const HELP = new URL('help.txt', import.meta.url);
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 
@@ -18,8 +20,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => interruption.abort(new Error(signal)));
 
 const options = readBenchOptions(process.argv.slice(2), BENCHES);
-if ('help' in options) {
-  process.stdout.write(options.help);
+if ('isHelp' in options) {
+  process.stdout.write(await readFile(HELP, 'utf8'));
 } else if ('problem' in options) {
   console.error(options.problem);
   process.exitCode = EXIT_USAGE;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The whole user space of a guest of the estate. The kernel hands over its command line's guest_name, guest_disks (the
-# file system of each disk, in order, with commas) and guest_kind (ok, panic, silent) as environment variables.
+# file system of each disk, in order, with commas) and guest_kind (ok, panic, silent, tied) as environment variables.
 
 say() {
   echo "$*" >/dev/tty0
@@ -46,6 +46,11 @@ mount -t devtmpfs dev /dev
 for module in $(cat /modules/order); do insmod "/modules/$module"; done
 
 [ "$guest_kind" = panic ] && exit 1
+# Tied to the name of its disk, as an fstab can be: it boots where its disk is virtio, and nowhere else.
+if [ "$guest_kind" = tied ] && [ ! -e /sys/block/vda ]; then
+  say "landfall-guest $guest_name does not find /dev/vda"
+  exit 1
+fi
 [ "$guest_kind" = silent ] && say() { :; }
 await_power_button &
 [ "$guest_kind" = silent ] && while :; do sleep 3600; done

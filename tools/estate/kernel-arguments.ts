@@ -1,5 +1,5 @@
-/** How a guest of the estate behaves: it boots to its login, panics, or says nothing at all. */
-export type GuestKind = 'ok' | 'panic' | 'silent';
+/** How a guest of the estate behaves: it boots to its login, panics, says nothing at all, or boots from /dev/vda only. */
+export type GuestKind = 'ok' | 'panic' | 'silent' | 'tied';
 
 export type KernelArguments = {
   name: string;

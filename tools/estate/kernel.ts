@@ -19,8 +19,8 @@ const META_PACKAGE = 'linux-image-cloud-amd64';
 /** How apt reaches its servers, where the environment says it. */
 const APT_VARIABLES = ['http_proxy', 'https_proxy', 'no_proxy', 'APT_CONFIG'];
 
-/** What the guests need and that kernel has as modules: FAT, and the power button with its events. */
-const MODULES = ['vfat', 'nls_cp437', 'nls_ascii', 'button', 'evdev'];
+/** What the guests need and that kernel has as modules: FAT, the power button with its events, the disks of KVM. */
+const MODULES = ['vfat', 'nls_cp437', 'nls_ascii', 'button', 'evdev', 'virtio_pci', 'virtio_blk'];
 
 export async function provideKernel({ cacheFolder, signal, log }: KernelOptions): Promise<Kernel> {
   const folder = join(cacheFolder, 'kernel');

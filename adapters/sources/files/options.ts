@@ -3,6 +3,8 @@ import { z } from 'zod';
 import type { JsonObject } from '../../../src/domain/json.ts';
 
 const UNITS: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+/** Nobody gives a machine fewer MiB, or as many GiB. */
+const FEWEST_MIB = 256;
 const MEMORY = /^(\d+(?:\.\d+)?)\s*([KMGT]iB)$/;
 
 const format = z
@@ -47,7 +49,10 @@ export const filesMachineOptionsSchema = z
     secureBoot: z.boolean().optional().describe('Does the machine boot with UEFI secure boot?'),
     cpus: z.int().min(1).max(1024).optional().describe('Processors. Default: as the appliance says, else 1.'),
     memory: z
-      .union([z.int().min(2 ** 20), z.string().regex(MEMORY, 'is no size such as 2GiB or 512MiB')])
+      .union([
+        z.int().min(2 ** 20, { error: ({ input }) => sayTooLittle(Number(input)) }),
+        z.string().regex(MEMORY, 'is no size such as 2GiB or 512MiB'),
+      ])
       .optional()
       .describe('Memory, as "2GiB" or in bytes. Default: as the appliance says, else 1GiB.'),
     os: z
@@ -62,6 +67,13 @@ export const filesMachineOptionsSchema = z
   .refine(({ name, disks }) => name === undefined || disks === undefined, {
     error: '`name` chooses a machine of an appliance, and `disks` are none',
   });
+
+/** Bytes are seldom meant by so small a number. */
+function sayTooLittle(memory: number): string {
+  const unit = memory < FEWEST_MIB ? 'GiB' : 'MiB';
+  const meant = memory > 0 ? `: did you mean "${memory}${unit}"?` : ', such as "2GiB"';
+  return `needs a unit (${memory} would be bytes)${meant}`;
+}
 
 export type FilesOptions = z.infer<typeof filesOptionsSchema>;
 export type FilesMachineOptions = z.infer<typeof filesMachineOptionsSchema>;

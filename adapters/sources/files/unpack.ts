@@ -6,6 +6,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatBytes } from '../../../src/domain/byte-size.ts';
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Fingerprint, Image } from '../../../src/domain/image.ts';
 import type { StepContext } from '../../../src/domain/ports.ts';
@@ -146,7 +147,7 @@ function noSpace(lack: { gzip: GzipImage; stagingFolder: string; freeBytes: numb
   const { gzip, stagingFolder, freeBytes } = lack;
   return new LandfallError({
     code: 'no-space',
-    message: `Cannot unpack ${gzip.label}: it takes ${gzip.unpackedBytes} bytes, and ${stagingFolder} has ${freeBytes} free. Free some space, or set LANDFALL_STAGING to a larger disk.`,
+    message: `Cannot unpack ${gzip.label}: it takes ${formatBytes(gzip.unpackedBytes)}, and ${stagingFolder} ${freeBytes === 0 ? 'is full' : `has ${formatBytes(freeBytes)} free`}. Free some space, or set LANDFALL_STAGING to a larger disk.`,
     // Machines that land give their staging back.
     retryable: true,
     context: { neededBytes: gzip.unpackedBytes, freeBytes, folder: stagingFolder },

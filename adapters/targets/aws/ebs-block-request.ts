@@ -26,6 +26,15 @@ export function createBlockSender(client: EBSClient): SendBlock {
   let first: HttpRequest | null = null;
   let signing: Promise<Signer> | null = null;
 
+  const openSigner = (): Promise<Signer> => {
+    // One failure, of the metadata service for example, is of its moment: the next block asks again.
+    signing ??= client.config.signer().catch((error: unknown) => {
+      signing = null;
+      throw error;
+    });
+    return signing;
+  };
+
   return async (command, abortSignal) => {
     if (first === null) {
       onRequest(command, (request) => {
@@ -33,9 +42,8 @@ export function createBlockSender(client: EBSClient): SendBlock {
       });
       return await client.send(command, { abortSignal });
     }
-    signing ??= client.config.signer();
     const request = requestLike(first, command.input);
-    const attempt = await tryOnce({ client, signing, request, abortSignal });
+    const attempt = await tryOnce({ client, signing: openSigner(), request, abortSignal });
     if (attempt.kind === 'answered' && attempt.response.statusCode === STORED) {
       leaveBody(attempt.response);
       return { Checksum: attempt.response.headers[CHECKSUM] };

@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PutSnapshotBlockCommand } from '@aws-sdk/client-ebs';
+import { createSignalJoiner } from '../../../src/blocks/signal-joiner.ts';
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { BlockSink } from '../../../src/domain/ports.ts';
 import { createBlockSender } from './ebs-block-request.ts';
@@ -63,18 +64,6 @@ function createPace(): () => Promise<void> {
       });
     }
     sentInTurn += 1;
-  };
-}
-
-/** Joined once, not for each block: all blocks of one copy come with the same signal. */
-function createSignalJoiner(own: AbortSignal): (signal: AbortSignal) => AbortSignal {
-  const joined = new WeakMap<AbortSignal, AbortSignal>();
-  return (signal) => {
-    const known = joined.get(signal);
-    if (known !== undefined) return known;
-    const both = AbortSignal.any([own, signal]);
-    joined.set(signal, both);
-    return both;
   };
 }
 

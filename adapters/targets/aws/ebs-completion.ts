@@ -6,7 +6,7 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Artifact } from '../../../src/domain/landing.ts';
 import type { StepContext, StepOutcome } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
-import { stateOf } from './ebs-snapshot.ts';
+import { snapshotThing, stateOf } from './ebs-snapshot.ts';
 import { mayNotBeVisibleYet, pollDelayMs } from './import-task.ts';
 import { describeSnapshot } from './removal.ts';
 
@@ -18,7 +18,7 @@ export async function awaitSnapshot(
 ): Promise<StepOutcome<{ snapshotId: string }>> {
   const snapshotId = snapshotIdOf(artifact);
   // The open entry: how long AWS is at it. A stale lease is refused here.
-  const entry = await context.ledger.intend(`snapshot:${artifact.disk}`);
+  const entry = await context.ledger.intend(snapshotThing(artifact.disk, passOf(artifact)));
   const snapshot = await describeSnapshot(aws, snapshotId, context.signal);
   const isNew = snapshot === null && (await mayNotBeVisibleYet(entry, context));
   const state = snapshot === null ? (isNew ? 'pending' : 'lost') : stateOf(snapshot);
@@ -37,6 +37,10 @@ export async function awaitSnapshot(
     default:
       return state satisfies never;
   }
+}
+
+function passOf({ ref: { pass } }: Artifact): number {
+  return typeof pass === 'number' ? pass : 0;
 }
 
 function snapshotIdOf({ disk, ref: { snapshotId } }: Artifact): string {

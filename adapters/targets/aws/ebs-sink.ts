@@ -7,6 +7,8 @@
  *      ├── begun from another content: deleted, discarded, begun anew
  *      └── idle for too long, in error or gone: deleted, failed, begun anew
  *
+ * A later pass is a snapshot of its own, with that of the pass before for its parent.
+ *
  * AWS tells nobody which blocks it holds until the snapshot is complete: the caller keeps the digests of those that were
  * acknowledged. This sink keeps nothing for a block; the caller holds `offeredAtOnce` × 512 KiB (32 MiB).
  */
@@ -18,13 +20,7 @@ import type { Aws } from './clients.ts';
 import { createBlockWriter } from './ebs-blocks.ts';
 import { EBS_BLOCK_BYTES, MAX_BLOCKS_AT_ONCE } from './ebs-client.ts';
 import { SNAPSHOT_KIND } from './ebs-completion.ts';
-import {
-  blockCall,
-  type DiskUpload,
-  findOrStart,
-  type SnapshotOptions,
-  snapshotState,
-} from './ebs-snapshot.ts';
+import { blockCall, type DiskUpload, findOrStart, snapshotState, snapshotThing } from './ebs-snapshot.ts';
 import { ask, awsCodeOf } from './errors.ts';
 import { removeSnapshot } from './removal.ts';
 
@@ -34,12 +30,11 @@ export async function openBlockSink(
   aws: Aws,
   request: UploadRequest,
   context: StepContext,
-  options: SnapshotOptions = {},
 ): Promise<BlockSink> {
-  const entry = await context.ledger.intend(`snapshot:${request.disk}`);
-  const upload: DiskUpload = { aws, request, options, context, entry };
+  const entry = await context.ledger.intend(snapshotThing(request.disk, passNumber(request)));
+  const upload: DiskUpload = { aws, request, context, entry };
   const { contentId, snapshotId } = entry.ref ?? {};
-  const anew = () => openBlockSink(aws, request, context, options);
+  const anew = () => openBlockSink(aws, request, context);
   if (contentId !== undefined && contentId !== request.contentId) {
     context.log('warn', `Disk ${request.disk} changed since its upload began: it starts again.`);
     await giveUp(upload, 'discarded');
@@ -81,6 +76,10 @@ async function startSink(upload: DiskUpload): Promise<BlockSink> {
   const snapshotId = await findOrStart(upload);
   upload.entry = await context.ledger.settle(upload.entry, 'intended', { snapshotId });
   return createSink(upload, snapshotId);
+}
+
+function passNumber({ pass }: UploadRequest): number {
+  return pass?.number ?? 0;
 }
 
 /** Ends a snapshot under way too. */
@@ -188,7 +187,7 @@ function artifactOf({ request, entry }: DiskUpload, snapshotId: string): Artifac
     kind: SNAPSHOT_KIND,
     container: null,
     bytes: Number(blockCount ?? 0) * EBS_BLOCK_BYTES,
-    ref: { snapshotId },
+    ref: { snapshotId, ...(passNumber(request) === 0 ? {} : { pass: passNumber(request) }) },
     digests:
       typeof linearSha256 === 'string' && Number(blockCount) > 0
         ? [{ algorithm: 'sha256-linear', value: linearSha256, isConfirmed: true }]

@@ -8,7 +8,7 @@ import { LandfallError } from '../../../src/domain/errors.ts';
 import type { LedgerEntry, StepContext, UploadRequest } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
 import { EBS_BLOCK_BYTES } from './ebs-client.ts';
-import { type AwsCall, ask, askUnless, awsCodeOf } from './errors.ts';
+import { type AwsCall, ask, askUnless, awsCodeOf, identityIn } from './errors.ts';
 import { mayNotBeVisibleYet } from './import-task.ts';
 import { TOKEN_TAG, tagsFor } from './names.ts';
 import { machineOptions } from './options.ts';
@@ -21,9 +21,6 @@ const GIB = 2 ** 30;
  */
 export const IDLE_TIMEOUT_MINUTES = 4_320;
 
-/** What a later pass builds upon; its blocks shine through where none is written. */
-export type SnapshotOptions = { parentSnapshotId?: string };
-
 /**
  *   open ──► completing ──► completed
  *    └──► lost: its idle time ran out, AWS failed, or somebody deleted it
@@ -34,10 +31,14 @@ export type SnapshotState = 'pending' | 'completed' | 'lost';
 export type DiskUpload = {
   aws: Aws;
   request: UploadRequest;
-  options: SnapshotOptions;
   context: StepContext;
   entry: LedgerEntry;
 };
+
+/** One of each pass: what a later pass does not write shines through from the snapshot of the pass before. */
+export function snapshotThing(disk: string, pass: number): string {
+  return pass === 0 ? `snapshot:${disk}` : `snapshot:${disk}@${pass}`;
+}
 
 export function volumeGibFor({ diskBytes }: Pick<UploadRequest, 'diskBytes'>): number {
   return Math.max(1, Math.ceil(diskBytes / GIB));
@@ -64,11 +65,11 @@ export async function findOrStart(upload: DiskUpload): Promise<string> {
 }
 
 async function startSnapshot(upload: DiskUpload): Promise<string> {
-  const { aws, request, options, context, entry } = upload;
+  const { aws, request, context, entry } = upload;
   const { kmsKey } = aws.options;
   const { tags: extra } = machineOptions(request.to);
   const name = `${context.machine} disk ${request.disk}`;
-  const { parentSnapshotId } = options;
+  const parentSnapshotId = await readyParent(upload);
   // A snapshot with a parent is encrypted as its parent is; AWS refuses to be told.
   const encryption = kmsKey === undefined ? {} : { Encrypted: true, KmsKeyArn: kmsKey };
   const command = new StartSnapshotCommand({
@@ -77,7 +78,7 @@ async function startSnapshot(upload: DiskUpload): Promise<string> {
     Timeout: IDLE_TIMEOUT_MINUTES,
     Description: `${name}, moved by Landfall run ${context.run}`.slice(0, 255),
     Tags: tagsFor({ entry, tags: context.tags, extra, name }),
-    ...(parentSnapshotId === undefined ? encryption : { ParentSnapshotId: parentSnapshotId }),
+    ...(parentSnapshotId === null ? encryption : { ParentSnapshotId: parentSnapshotId }),
   });
   const call = {
     doing: `Starting the snapshot of ${name}`,
@@ -95,6 +96,30 @@ async function startSnapshot(upload: DiskUpload): Promise<string> {
   if (answer?.BlockSize !== undefined && answer.BlockSize !== EBS_BLOCK_BYTES)
     throw otherBlocks(snapshotId, answer.BlockSize);
   return snapshotId;
+}
+
+/** null in the full copy. AWS takes a completed snapshot only for a parent. */
+async function readyParent({ aws, request, context }: DiskUpload): Promise<string | null> {
+  const { pass } = request;
+  if (pass === undefined || pass.number === 0) return null;
+  const parentId = pass.previous?.ref.snapshotId;
+  if (typeof parentId !== 'string') throw new TypeError(`pass ${pass.number} without the snapshot before`);
+  const parent = await describeSnapshot(aws, parentId, context.signal);
+  const state = parent === null ? 'lost' : stateOf(parent);
+  if (state === 'completed') return parentId;
+  const subject = `The snapshot ${parentId}, on which pass ${pass.number} of ${context.machine} disk ${request.disk} builds,`;
+  if (state === 'pending')
+    throw new LandfallError({
+      code: 'target-unavailable',
+      retryable: true,
+      message: `${subject} is not completed by AWS yet: it is looked at again.`,
+      context: { snapshotId: parentId },
+    });
+  throw new LandfallError({
+    code: 'target-missing',
+    message: `${subject} is gone or failed at AWS. \`landfall discard ${context.run} ${context.machine}\`, then retry it: its disks are copied afresh.`,
+    context: { snapshotId: parentId },
+  });
 }
 
 async function findByToken({ aws, context, entry }: DiskUpload): Promise<string | null> {
@@ -142,7 +167,7 @@ function explainKey(error: unknown, kmsKey: string | undefined): unknown {
   const key = kmsKey ?? "the account's default key for EBS";
   return new LandfallError({
     code: 'target-denied',
-    message: `${error.message} It is ${key} that may not be used: let the identity of this worker use it, as docs/aws.md shows under KMS.`,
+    message: `${error.message} It is ${key} that may not be used: let ${identityIn(error.message)} use it, as docs/aws.md shows under KMS.`,
     cause: error,
     context: error.context,
   });

@@ -1,5 +1,14 @@
 /** AWS errors as Landfall's: what was attempted, on what, what AWS said, what to do. */
-import { type ErrorCode, LandfallError } from '../../../src/domain/errors.ts';
+import { hostname } from 'node:os';
+import { LandfallError } from '../../../src/domain/errors.ts';
+import {
+  denied,
+  limited,
+  missing,
+  refused,
+  type TargetFailure,
+  unavailable,
+} from '../../../src/domain/target-failure.ts';
 
 /** What a request is for, so that its failure can be told in an operator's words. */
 export type AwsCall = {
@@ -10,8 +19,6 @@ export type AwsCall = {
   /** What it is done to, for example `s3://acme-mig/web01.vmdk` or `eu-central-1`. */
   resource: string;
 };
-
-type Kind = { code: ErrorCode; retryable: boolean; remedy: string };
 
 /** Names of errors that say the caller has no valid identity. Renewed credentials help; the same ones never do. */
 const NO_IDENTITY = new Set([
@@ -154,23 +161,24 @@ export function asAwsError(call: AwsCall, error: unknown): LandfallError {
   });
 }
 
+/** Errors are made where the request was: in a worker, whose log may be read elsewhere. */
+const CREDENTIALS = `the AWS credentials of Landfall on ${hostname()}`;
 const NEW_ENVIRONMENT =
   'A worker keeps the variables that it was started with: after a change, `landfall down` and start it again.';
 
 function classify(
   { action, resource }: AwsCall,
   { awsCode, said, status }: { awsCode: string; said: string; status: number | null },
-): Kind {
+): TargetFailure {
   if (awsCode === 'AbortError') return { code: 'cancelled', retryable: false, remedy: '' };
   if (NO_IDENTITY.has(awsCode))
-    return denied(`Check the AWS credentials of this worker: \`landfall doctor\`. ${NEW_ENVIRONMENT}`);
+    return denied(`Check ${CREDENTIALS}: \`landfall doctor\` there. ${NEW_ENVIRONMENT}`);
   if (NO_PROVIDER.has(awsCode)) {
-    const remedy = `Check the AWS credentials of this worker: \`landfall doctor\`. ${NEW_ENVIRONMENT}`;
+    const remedy = `Check ${CREDENTIALS}: \`landfall doctor\` there. ${NEW_ENVIRONMENT}`;
     return { ...denied(remedy), retryable: true };
   }
-  if (EXPIRED.has(awsCode))
-    return denied(`Renew the AWS credentials of this worker, or set its clock right. ${NEW_ENVIRONMENT}`);
-  if (DENIED.has(awsCode)) return denied(`Grant ${action} on ${resource} to the identity of this worker.`);
+  if (EXPIRED.has(awsCode)) return denied(`Renew ${CREDENTIALS}, or set its clock right. ${NEW_ENVIRONMENT}`);
+  if (DENIED.has(awsCode)) return denied(`Grant ${action} on ${resource} to ${identityIn(said)}.`);
   if (THROTTLED.has(awsCode)) return unavailable('AWS throttles requests; it is tried again later.');
   if (UNREACHABLE.has(awsCode)) return unavailable('Check the network and the endpoint.');
   if (awsCode === 'NoSuchBucket') return missing('Create the bucket, or correct `bucket` of the target.');
@@ -188,6 +196,12 @@ function classify(
   return refused('');
 }
 
+/** AWS mostly says who was denied. */
+export function identityIn(said: string): string {
+  const [, arn] = /\bUser: (arn:\S+)/.exec(said) ?? [];
+  return arn ?? `the identity of Landfall on ${hostname()} (\`aws sts get-caller-identity\` there)`;
+}
+
 function isQuota(awsCode: string): boolean {
   return (
     /LimitExceeded$|QuotaExceeded/.test(awsCode) ||
@@ -200,22 +214,6 @@ function isQuota(awsCode: string): boolean {
 /** Node says some broken connections in words only. */
 function isNetworkFailure(said: string): boolean {
   return /socket hang up|network socket disconnected|connection.*closed|timed out/i.test(said);
-}
-
-function denied(remedy: string): Kind {
-  return { code: 'target-denied', retryable: false, remedy };
-}
-function missing(remedy: string): Kind {
-  return { code: 'target-missing', retryable: false, remedy };
-}
-function refused(remedy: string): Kind {
-  return { code: 'target-refused', retryable: false, remedy };
-}
-function limited(remedy: string): Kind {
-  return { code: 'target-limit', retryable: true, remedy };
-}
-function unavailable(remedy: string): Kind {
-  return { code: 'target-unavailable', retryable: true, remedy };
 }
 
 /** One sentence. An AggregateError (every address of a host refused) says nothing itself: its members do. */

@@ -3,7 +3,7 @@
  * with 2, 4 or 8 GiB a cpu. All are Nitro types that boot by BIOS and by UEFI.
  * https://docs.aws.amazon.com/ec2/latest/instancetypes/
  */
-import { leastSize, type MachineSize } from '../../../src/domain/machine-size.ts';
+import { largestSize, leastSize, type MachineSize } from '../../../src/domain/machine-size.ts';
 
 const BURSTABLE: readonly MachineSize[] = [
   { name: 't3.nano', cpus: 2, memoryGiB: 0.5 },
@@ -37,6 +37,11 @@ const SIZED: readonly MachineSize[] = FAMILIES.flatMap(({ family, memoryPerCpuGi
     memoryGiB: cpus * memoryPerCpuGiB,
   })),
 );
+
+/** Of these families. */
+export function largestType(): MachineSize | null {
+  return largestSize(SIZED);
+}
 
 /** null where no type of these families is large enough: then the wave must name one. */
 export function instanceTypeFor(machine: { cpus: number; memoryBytes: number }): string | null {

@@ -54,7 +54,7 @@ import {
   type UploadOptions,
 } from './open-upload.ts';
 import { MAX_PARTS, partBytesOf, partSizesFor } from './part-size.ts';
-import { signOffLoop } from './payload-signature.ts';
+import { signInSlices } from './payload-signature.ts';
 
 /** A part whose bytes were damaged on the way: sent anew, it can be whole. */
 const DAMAGED = new Set(['BadDigest', 'InvalidDigest', 'XAmzContentChecksumMismatch']);
@@ -229,7 +229,7 @@ async function sendPart(
     ContentLength: part.bytes.length,
     ...checksum,
   });
-  signOffLoop(command, { bytes: part.bytes, isChecked: mode !== 'none' });
+  signInSlices(command, { bytes: part.bytes, isChecked: mode !== 'none' });
   // The SDK looks at it before each of its tries: an attempt that lost its lease sends nothing any more.
   const abortSignal = AbortSignal.any([context.signal, send.signal]);
   try {

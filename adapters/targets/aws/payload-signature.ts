@@ -1,18 +1,22 @@
 /**
- * How a part's bytes come into the request's signature. The SDK would take their SHA-256 on the event loop: about 0.6 ms
- * a MiB, so that parts of 80 MiB held up every timer and every lease for 50 ms.
+ * How a part's bytes come into the request's signature. The SDK would take their SHA-256 in one go: about 0.6 ms a MiB,
+ * so that parts of 80 MiB held up every timer and every lease for 50 ms.
  *
  * Over TLS, where the server checks the CRC-32 (a signed header), they are left out, as AWS's own command line does. Else
- * the SHA-256 is taken on a thread of the pool, of one part at a time: the thread holds a copy of it, and is done long
- * before the part is sent.
+ * the SHA-256 is taken in slices, of one part at a time, and the event loop serves others in between. WebCrypto would take
+ * it on a thread, but copies the part on the event loop first: 13 to 40 ms for 8 MiB, in one go, most of it for new memory.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
+import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { UploadPartCommand } from '@aws-sdk/client-s3';
 
 const HEADER = 'x-amz-content-sha256';
+/** 0.6 ms with SHA extensions, 2.5 ms without. */
+export const SLICE_BYTES = 2 ** 20;
 
 /** The SDK takes the header as it finds it. */
-export function signOffLoop(
+export function signInSlices(
   command: UploadPartCommand,
   { bytes, isChecked }: { bytes: Uint8Array; isChecked: boolean },
 ): void {
@@ -23,7 +27,7 @@ export function signOffLoop(
       request.headers[HEADER] = isLeftOut ? 'UNSIGNED-PAYLOAD' : await sha256Of(bytes);
       return next(args);
     },
-    { step: 'build', name: 'signOffLoop' },
+    { step: 'build', name: 'signInSlices' },
   );
 }
 
@@ -31,7 +35,16 @@ export function signOffLoop(
 let lastDigest: Promise<unknown> = Promise.resolve();
 
 async function sha256Of(bytes: Uint8Array): Promise<string> {
-  const digest = lastDigest.then(() => crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
+  const digest = lastDigest.then(() => digestInSlices(bytes));
   lastDigest = digest.catch(() => {});
-  return Buffer.from(await digest).toString('hex');
+  return await digest;
+}
+
+async function digestInSlices(bytes: Uint8Array): Promise<string> {
+  const digest = createHash('sha256');
+  for (let from = 0; from < bytes.length; from += SLICE_BYTES) {
+    await nextTurn();
+    digest.update(bytes.subarray(from, from + SLICE_BYTES));
+  }
+  return digest.digest('hex');
 }

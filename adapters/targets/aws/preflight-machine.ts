@@ -3,9 +3,12 @@ import type { InstanceTypeInfo, Subnet } from '@aws-sdk/client-ec2';
 import { failed, look, lookIfAllowed, passed, warned } from '../../../src/domain/finding.ts';
 import { placeOfAddress } from '../../../src/domain/ip-range.ts';
 import { isWindows, type Machine } from '../../../src/domain/machine.ts';
+import { tellCpus, tellSize } from '../../../src/domain/machine-size.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Aws } from './clients.ts';
-import { instanceTypeFor } from './instance-type.ts';
+import { describeInstance } from './instance-lookup.ts';
+import { instanceTypeFor, largestType } from './instance-type.ts';
+import { MACHINE_TAG, RUN_TAG } from './names.ts';
 import { type AwsMachineOptions, machineOptions } from './options.ts';
 import {
   findAddressHolder,
@@ -106,9 +109,33 @@ async function checkAddress(aws: Aws, { machine, to, subnet, signal }: Placed): 
       return [failed(subject, `AWS keeps the first four addresses of ${cidr} and the last`, remedy)];
     case 'usable': {
       const holder = await findAddressHolder(aws, { subnet: id, address }, signal);
-      return holder === null ? [] : [failed(subject, `${holder} has this address`, remedy)];
+      if (holder === null) return [];
+      return [await addressTaken(aws, { subject, machine, holder, remedy, signal })];
     }
   }
+}
+
+/** What has it may be in service: to remove it comes last, and never takes the other machines of its run along. */
+async function addressTaken(
+  aws: Aws,
+  {
+    subject,
+    machine,
+    holder,
+    remedy,
+    signal,
+  }: { subject: string; machine: Machine; holder: string; remedy: string; signal: AbortSignal },
+): Promise<Finding> {
+  const tags = holder.startsWith('i-') ? (await describeInstance(aws, holder, signal))?.Tags : undefined;
+  const tagOf = (key: string): string | undefined => tags?.find(({ Key }) => Key === key)?.Value;
+  const [run, owner] = [tagOf(RUN_TAG), tagOf(MACHINE_TAG)];
+  if (run === undefined) return failed(subject, `${holder} has this address`, remedy);
+  const discard = `It may be in service; only if it is not needed: \`landfall discard ${run} ${owner ?? 'MACHINE'} --landed\`.`;
+  if (owner !== machine.name)
+    return failed(subject, `${holder} has this address, made by run ${run}`, `${remedy} ${discard}`);
+  const message = `${holder} has this address: it is this machine, as run ${run} made it`;
+  const again = `Nothing is to be done if it landed. To land it once more: ${remedy} ${discard}`;
+  return { ...failed(subject, message, again), landedBy: run };
 }
 
 async function checkGroups(aws: Aws, { machine, to, subnet, signal }: Placed): Promise<Finding[]> {
@@ -148,8 +175,11 @@ async function checkGroup(
 async function checkType(aws: Aws, { machine, to, subnet, signal }: Placed): Promise<Finding[]> {
   const type = to.instanceType ?? instanceTypeFor(machine);
   if (type === null) {
-    const message = `no common instance type has ${machine.cpus} cpus and ${inGib(machine.memoryBytes)} GiB`;
-    return [failed(machine.name, message, 'Name one as `instanceType` under `to:`.')];
+    const message = `no common instance type has ${tellCpus(machine.cpus)} and ${inGib(machine.memoryBytes)} GiB`;
+    const largest = largestType();
+    const limit = largest === null ? '' : `: the largest common one is ${tellSize(largest)}`;
+    const remedy = `Name one as \`instanceType\` under \`to:\`, or give the machine less at the source${limit}.`;
+    return [failed(machine.name, message, remedy)];
   }
   const subject = `${machine.name}: ${type}`;
   const info = await findInstanceType(aws, type, signal);
@@ -182,7 +212,7 @@ function warnSmall(
   const cpus = info.VCpuInfo?.DefaultVCpus ?? machine.cpus;
   const memoryBytes = (info.MemoryInfo?.SizeInMiB ?? Number.POSITIVE_INFINITY) * 2 ** 20;
   if (cpus >= machine.cpus && memoryBytes >= machine.memoryBytes) return [];
-  const message = `it has ${cpus} cpus and ${inGib(memoryBytes)} GiB; the machine has ${machine.cpus} and ${inGib(machine.memoryBytes)} GiB`;
+  const message = `it has ${tellCpus(cpus)} and ${inGib(memoryBytes)} GiB; the machine has ${machine.cpus} and ${inGib(machine.memoryBytes)} GiB`;
   return [warned(subject, message, 'Name a larger one, if the machine needs all it has.')];
 }
 

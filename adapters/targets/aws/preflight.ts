@@ -17,14 +17,15 @@ export async function preflight(
   // Without an identity every other line would say the same.
   if (identity.some(({ level }) => level === 'fail')) return identity;
   const vias = viasOf(aws, machines);
+  const blocks = vias.has('ebs-direct')
+    ? await checkBlocks(aws, machinesBy(aws, machines, ['ebs-direct']), signal)
+    : [];
   const findings = [
     ...identity,
     ...(await checkImporter(aws, machines, signal)),
     ...(await checkRights(aws, vias, signal)),
-    ...(vias.has('ebs-direct')
-      ? await checkBlocks(aws, machinesBy(aws, machines, ['ebs-direct']), signal)
-      : []),
-    ...checkKey(aws),
+    ...blocks,
+    ...checkKey(aws, blocks),
     ...checkAddressesDiffer(machines),
   ];
   for (const planned of machines) findings.push(...(await checkMachine(aws, planned, signal)));
@@ -59,8 +60,9 @@ function viasOf(aws: Aws, machines: readonly PlannedMachine[]): ReadonlySet<Via>
   return new Set(machines.map(({ wave }) => viaOf(aws.options, wave.to)));
 }
 
-function checkKey({ options: { kmsKey, role } }: Aws): Finding[] {
-  if (kmsKey === undefined) return [];
+function checkKey({ options: { kmsKey, role } }: Aws, found: readonly Finding[]): Finding[] {
+  // What was found of it already, a mistake, comes first.
+  if (kmsKey === undefined || found.some(({ subject }) => subject === `key ${kmsKey}`)) return [];
   const message = 'whether it may be used is only known when the first import starts';
   const remedy = `Let the role ${role} and the identity of the workers use it.`;
   return [warned(`key ${kmsKey}`, message, remedy)];

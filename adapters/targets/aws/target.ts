@@ -2,6 +2,7 @@
  * The AWS target: disks go through S3 into VM Import, or block by block into snapshots, become an AMI and an instance
  * under quarantine, and are admitted once proven. What is durable is in the ledger and at AWS; a target object holds clients and options only.
  */
+import { LandfallError } from '../../../src/domain/errors.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
 import type { StepContext, Target, UploadRequest, UploadSink } from '../../../src/domain/ports.ts';
 import { admitInstance } from './admit.ts';
@@ -42,6 +43,7 @@ async function openUpload(aws: Aws, request: UploadRequest, context: StepContext
     case 'blocks':
       return openBlockSink(aws, request, context);
     case 'parts': {
+      if ((request.pass?.number ?? 0) > 0) throw onePassOnly(request);
       const { prefix, partSizeMiB } = aws.options;
       const place = { s3: aws.s3, bucket: bucketOf(aws.options), prefix };
       return openPartSink({ ...place, firstPartBytes: partSizeMiB * MIB }, { ...request, form }, context);
@@ -49,4 +51,11 @@ async function openUpload(aws: Aws, request: UploadRequest, context: StepContext
     default:
       return form satisfies never;
   }
+}
+
+function onePassOnly({ machine, disk }: UploadRequest): LandfallError {
+  return new LandfallError({
+    code: 'target-refused',
+    message: `Disk ${disk} of ${machine.name} went to S3 as a file, into which no later pass can write what changed. Set \`via: ebs-direct\` in the wave, which takes later passes; or copy the machine while it is off, in one pass.`,
+  });
 }

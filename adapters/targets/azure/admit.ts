@@ -8,8 +8,8 @@ import { tidyUp } from '../../../src/domain/tidy.ts';
 import type { Azure } from './clients.ts';
 import { type LandingRef, landingOf, landingRef } from './landing.ts';
 import { findMachine } from './machine-lookup.ts';
-import { groupPlace, isSameId } from './network-id.ts';
-import { findInterface, moveInterface } from './network-interface.ts';
+import { groupPlace } from './network-id.ts';
+import { findInterface, isHeld, moveInterface } from './network-interface.ts';
 import { machineOptions } from './options.ts';
 import { closeQuarantine } from './quarantine.ts';
 
@@ -24,20 +24,19 @@ export async function admitMachine(
   const group = groupOf(azure, to, context);
   const entry = await context.ledger.intend('admission');
   const nic = await requireParts(azure, ref, context);
-  if (!isIn(nic, group)) {
-    const moved = await moveInterface(azure, nic, { group, context });
-    if (!isIn(moved, group))
+  if (!isHeld(nic, group)) {
+    const moved = await moveInterface(azure, nic, {
+      group,
+      doing: `Admitting ${context.machine}`,
+      context,
+    });
+    if (!isHeld(moved, group))
       return { kind: 'wait', afterMs: CONFIRM_AFTER_MS, note: 'its security group changes' };
   }
   if (entry.state !== 'done')
     await context.ledger.settle(entry, 'done', { machine: ref.virtualMachine, group });
   await tidyUp(context, () => leaveQuarantine(azure, context));
   return { kind: 'done', value: landingOf({ ...ref, group }) };
-}
-
-/** Asked of the interface itself, never concluded from an accepted request. */
-function isIn({ networkSecurityGroup, provisioningState }: NetworkInterface, group: string): boolean {
-  return isSameId(networkSecurityGroup?.id, group) && provisioningState === 'Succeeded';
 }
 
 async function requireParts(

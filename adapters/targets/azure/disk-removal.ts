@@ -10,6 +10,7 @@ import type { Azure } from './clients.ts';
 import { diskCall, diskName, findDisk } from './disk.ts';
 import { askIfFound, askUnless } from './errors.ts';
 import { isOfRun, MACHINE_TAG, tagValue } from './names.ts';
+import { awaitOperation } from './operation.ts';
 import { checkRun, type Removal } from './removal.ts';
 import { revokeAccess } from './sas.ts';
 
@@ -28,7 +29,9 @@ export async function removeDisk(azure: Azure, name: string, { run, signal }: Re
   const call = diskCall(azure, { doing: 'Removing a disk', action: 'delete', name });
   const options = { ...azure.polling, abortSignal: signal };
   await askIfFound(call, () =>
-    azure.compute.disks.delete(azure.options.resourceGroup, name, options).then(() => true),
+    awaitOperation(azure.compute.disks.delete(azure.options.resourceGroup, name, options), signal).then(
+      () => true,
+    ),
   );
 }
 

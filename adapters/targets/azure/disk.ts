@@ -11,6 +11,7 @@ import { VHD_FOOTER_BYTES, vhdDiskBytes } from '../../../src/images/vhd-footer.t
 import type { Azure } from './clients.ts';
 import { type AzureCall, ask, askIfFound } from './errors.ts';
 import { labelOf, resourceName, TOKEN_TAG, tagsFor, tagValue } from './names.ts';
+import { awaitOperation } from './operation.ts';
 import { machineOptions } from './options.ts';
 import { trustedLaunchOf } from './trusted-launch.ts';
 
@@ -24,9 +25,10 @@ export type DiskUpload = {
 /**
  *   open ──► finished
  *    └──► lost: somebody deleted it, or revoked our access, which ends an upload however far it came
+ * unknown: Azure tells no state while it makes a disk.
  * Azure's own states: ReadyToUpload, ActiveUpload, and Unattached and the like once access was revoked.
  */
-export type UploadState = 'open' | 'ended' | 'gone';
+export type UploadState = 'open' | 'ended' | 'gone' | 'unknown';
 
 const MIB = 2 ** 20;
 /** Azure makes no smaller disk from an upload. https://learn.microsoft.com/rest/api/compute/disks/create-or-update#creationdata */
@@ -72,6 +74,8 @@ export function checkDisk({ azure, request, entry }: DiskUpload, disk: Disk): vo
 
 export function stateOf(disk: Disk | null): UploadState {
   if (disk === null) return 'gone';
+  if (disk.provisioningState === 'Failed') return 'ended';
+  if (disk.diskState === undefined) return 'unknown';
   return disk.diskState === 'ReadyToUpload' || disk.diskState === 'ActiveUpload' ? 'open' : 'ended';
 }
 
@@ -83,7 +87,10 @@ export async function createDisk(upload: DiskUpload): Promise<Disk> {
   const call = diskCall(azure, { doing, action: 'write', name });
   const options = { ...azure.polling, abortSignal: context.signal };
   const made = await ask(call, () =>
-    disks.createOrUpdate(azure.options.resourceGroup, name, describeDisk(upload), options),
+    awaitOperation(
+      disks.createOrUpdate(azure.options.resourceGroup, name, describeDisk(upload), options),
+      context.signal,
+    ),
   );
   // What the operation ends with may be the disk as it was asked for, without its id and state.
   return made.id !== undefined && made.diskState !== undefined

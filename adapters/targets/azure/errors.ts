@@ -1,5 +1,13 @@
 /** Azure's errors as Landfall's: what was attempted, on what, what Azure said, what to do. */
-import { type ErrorCode, LandfallError } from '../../../src/domain/errors.ts';
+import { LandfallError } from '../../../src/domain/errors.ts';
+import {
+  denied,
+  limited,
+  missing,
+  refused,
+  type TargetFailure,
+  unavailable,
+} from '../../../src/domain/target-failure.ts';
 
 /** What a request is for, so that its failure can be told in an operator's words. */
 export type AzureCall = {
@@ -11,7 +19,6 @@ export type AzureCall = {
   resource: string;
 };
 
-type Kind = { code: ErrorCode; retryable: boolean; remedy: string };
 type Reading = { azureCode: string; said: string; status: number | null };
 
 /** Errors of the credential chain: nobody said who this worker is, or the answer was no. */
@@ -26,6 +33,8 @@ const NO_IDENTITY = new Set([
   'AuthenticationFailedInvalidHeader',
   'InvalidAuthenticationInfo',
 ]);
+/** Each link of the SDK's chain was asked: what it says of each, a thousand characters, is left to the cause. */
+const NOBODY = new Set(['AggregateAuthenticationError', 'CredentialUnavailableError']);
 const DENIED = new Set([
   'AuthorizationFailed',
   'LinkedAuthorizationFailed',
@@ -37,15 +46,17 @@ const DENIED = new Set([
 const BUSY = new Set([
   'AnotherOperationInProgress',
   'AttachDiskWhileBeingDetached',
-  'ConcurrentOperationError',
   'CanceledAndSupersededDueToAnotherOperation',
+  'ConcurrentOperationError',
   'Conflict',
   'ConflictError',
+  'ConflictingConcurrentWriteNotAllowed',
   'DiskBeingUsed',
   'InUse',
   'NetworkSecurityGroupOperationInProgress',
   'NicInUse',
   'NicReservedForAnotherVm',
+  'OperationPreemptedByAnotherOperation',
   'OperationPreempted',
   'PreconditionFailed',
   'ReferencedResourceNotProvisioned',
@@ -63,10 +74,27 @@ const UNAVAILABLE = new Set([
   'InternalServerError',
   'NetworkingInternalOperationError',
   'OperationTimedOut',
+  'VMStartTimedOut',
   'ServerTimeout',
   'ServiceUnavailable',
   'StorageFailure',
 ]);
+/** Conflicts that last until somebody changes something; any other 409 is of another operation, and passes. */
+const LASTING_CONFLICTS = new Set([
+  'AttachDiskWhileDisallowed',
+  'BlobImmutableDueToPolicy',
+  'InvalidParameter',
+  'MissingSubscriptionRegistration',
+  'OperationNotAllowed',
+  'PropertyChangeNotAllowed',
+  'ReadOnlyDisabledSubscription',
+  'ResourceGroupBeingDeleted',
+  'SubscriptionNotRegistered',
+]);
+/** How core-lro tells an operation that Azure canceled, which its caller did not. */
+const OPERATION_CANCELED = 'Operation was canceled';
+const UPDATED_ELSEWHERE =
+  /being (?:updated|created|deleted|used)|another (?:operation|request)|try again later/i;
 const THROTTLED = new Set(['TooManyRequests', 'ServerBusy', 'SubscriptionRequestsThrottled', 'Throttled']);
 const UNREACHABLE = new Set([
   'ECONNREFUSED',
@@ -150,7 +178,10 @@ export function asAzureError(call: AzureCall, error: unknown): LandfallError {
   const said = saidBy(error);
   const status = statusOf(error);
   const { code, retryable, remedy } = classify(call, { azureCode, said, status });
-  const what = code === 'cancelled' ? 'was cancelled' : `failed: ${said}`;
+  const told = NOBODY.has(azureCode)
+    ? 'nothing gives an identity of Azure, or what gives it did not answer.'
+    : said;
+  const what = code === 'cancelled' ? 'was cancelled' : `failed: ${told}`;
   const requestId = requestIdOf(error);
   return new LandfallError({
     code,
@@ -177,15 +208,33 @@ function withoutSecrets(error: unknown): unknown {
   return bare;
 }
 
+/** https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** The certificate is of an authority that this host does not trust. */
+export function isUntrusted(azureCode: string): boolean {
+  return UNTRUSTED.has(azureCode);
+}
+
+export const TRUST =
+  'Set NODE_EXTRA_CA_CERTS to the file of that authority (PEM), in this shell and for the workers, before they start.';
+
 const CHECK_IDENTITY =
   'Check the identity of this worker (a service principal by AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, a managed identity, or `az login`): `landfall doctor`. A worker keeps the variables that it was started with: after a change, `landfall down` and start it again.';
 
-function classify({ action, resource }: AzureCall, { azureCode, said, status }: Reading): Kind {
+function classify({ action, resource }: AzureCall, { azureCode, said, status }: Reading): TargetFailure {
   if (azureCode === 'AbortError') return { code: 'cancelled', retryable: false, remedy: '' };
   // Where tokens come from has outages too, which look like having no identity.
   if (NO_IDENTITY.has(azureCode)) return { ...denied(CHECK_IDENTITY), retryable: status === null };
   if (status === 401) return denied(CHECK_IDENTITY);
   if (DENIED.has(azureCode)) return denied(grantRemedy(action, resource, said));
+  if (isUntrusted(azureCode)) return refused(TRUST);
   if (azureCode === 'RequestDisallowedByPolicy')
     return refused(
       'A policy of the subscription forbids it: have an exemption made, or set what it asks for (`tags`, `sku`, `location`).',
@@ -206,7 +255,7 @@ function classify({ action, resource }: AzureCall, { azureCode, said, status }: 
   if (THROTTLED.has(azureCode) || status === 429)
     return unavailable('Azure throttles requests; it is tried again later.');
   if (UNREACHABLE.has(azureCode)) return unavailable('Check the network and the endpoint.');
-  if (BUSY.has(azureCode) || isBusy({ azureCode, said, status }))
+  if (BUSY.has(azureCode) || isSuperseded({ azureCode, said, status }))
     return unavailable('Something else works on it; it is tried again later.');
   if (UNAVAILABLE.has(azureCode)) return unavailable('It is tried again later.');
   if (MISSING.test(azureCode) || status === 404) return missing(`Check that ${resource} still exists.`);
@@ -233,32 +282,16 @@ function isQuota(azureCode: string, said: string): boolean {
   );
 }
 
-/** Resource Manager's 409 without a code of its own, and compute's words for the same. */
-function isBusy({ azureCode, said, status }: Reading): boolean {
-  if (azureCode === 'OperationNotAllowed')
-    return /being (updated|created|deleted)|another operation/i.test(said);
-  return status === 409 && ['', 'RestError', 'Error'].includes(azureCode);
+/** Another operation on the same thing came first, or took the place of this one. */
+function isSuperseded({ azureCode, said, status }: Reading): boolean {
+  if (said.startsWith(OPERATION_CANCELED) || status === 412) return true;
+  if (azureCode === 'OperationNotAllowed') return UPDATED_ELSEWHERE.test(said);
+  return status === 409 && !LASTING_CONFLICTS.has(azureCode) && !MISSING.test(azureCode);
 }
 
 /** Node says some broken connections in words only. */
 function isNetworkFailure(said: string): boolean {
   return /socket hang up|network socket disconnected|connection.*closed|timed out/i.test(said);
-}
-
-function denied(remedy: string): Kind {
-  return { code: 'target-denied', retryable: false, remedy };
-}
-function missing(remedy: string): Kind {
-  return { code: 'target-missing', retryable: false, remedy };
-}
-function refused(remedy: string): Kind {
-  return { code: 'target-refused', retryable: false, remedy };
-}
-function limited(remedy: string): Kind {
-  return { code: 'target-limit', retryable: true, remedy };
-}
-function unavailable(remedy: string): Kind {
-  return { code: 'target-unavailable', retryable: true, remedy };
 }
 
 /** Azure's words in a sentence, with its code; of storage's answers without the lines that name the request. Signatures are left out. */

@@ -37,14 +37,16 @@ export async function listHeldBlocks(
 
 export type Extent = { start: number; end: number };
 
-/** What holds data, in order, neighbours joined: Azure tells those apart that were written apart. */
+/** What holds data up to `lengthBytes`, in order, neighbours joined: Azure tells those apart that were written apart. */
 export async function* listPageExtents(
   pages: PageBlobClient,
-  { lengthBytes, signal }: { lengthBytes: number; signal: AbortSignal },
+  { startBytes = 0, lengthBytes, signal }: { startBytes?: number; lengthBytes: number; signal: AbortSignal },
 ): AsyncGenerator<Extent> {
   let current: Extent | null = null;
-  for await (const range of pages.listPageRanges(0, lengthBytes, { abortSignal: signal })) {
-    const { start, end } = extentOf(range, lengthBytes);
+  const ranges = pages.listPageRanges(startBytes, lengthBytes - startBytes, { abortSignal: signal });
+  for await (const range of ranges) {
+    const { start: foundAt, end } = extentOf(range, lengthBytes);
+    const start = Math.max(startBytes, foundAt);
     if (range.isClear || start >= end) continue;
     if (current !== null && current.end === start) current.end = end;
     else {

@@ -9,7 +9,7 @@ import type { Azure } from './clients.ts';
 import { findDisk } from './disk.ts';
 import { landingOf } from './landing.ts';
 import { subnetPlace } from './network-id.ts';
-import { openInterface } from './network-interface.ts';
+import { isHeld, openInterface } from './network-interface.ts';
 import { machineOptions } from './options.ts';
 import { openQuarantine } from './quarantine.ts';
 import { startMachine } from './virtual-machine.ts';
@@ -28,6 +28,8 @@ export async function importMachine(
   const subnet = subnetPlace(azure.options, to.subnet).id;
   const quarantineGroup = await openQuarantine(azure, context);
   const nic = await openInterface(azure, { subnet, quarantineGroup, to, context });
+  if (!isHeld(nic, quarantineGroup))
+    return { kind: 'wait', afterMs: FREE_AFTER_MS, note: 'its network interface goes into quarantine' };
   const disks = namesBy(artifacts, 'diskId');
   const started = await startMachine(azure, { machine, to, disks, networkInterface: nic.id ?? '', context });
   if (started.kind === 'wait') return started;
@@ -48,7 +50,7 @@ export async function importMachine(
   return { kind: 'done', value: landing };
 }
 
-/** Azure attaches no disk that somebody uploads to or reads. What it waits for; null where nothing is in the way. */
+/** Azure attaches no disk that somebody reads. What it waits for; null where nothing is in the way. */
 async function findBusyDisk(
   azure: Azure,
   artifacts: readonly Artifact[],
@@ -61,7 +63,7 @@ async function findBusyDisk(
     switch (found.diskState) {
       case 'ReadyToUpload':
       case 'ActiveUpload':
-        return `the upload of disk ${disk} has not ended yet`;
+        throw unendedDisk(name, { disk, machine });
       case 'ActiveSAS':
       case 'ActiveSASFrozen':
         return `disk ${disk} is being read by somebody`;
@@ -86,6 +88,15 @@ function noSubnet(machine: string): LandfallError {
   return new LandfallError({
     code: 'target-refused',
     message: `${machine} has no subnet to land in. Set \`subnet\` under \`to:\` or \`defaults: to:\`.`,
+  });
+}
+
+/** Its upload was told as ended: somebody began another one into it. */
+function unendedDisk(name: string, { disk, machine }: { disk: string; machine: string }): LandfallError {
+  return new LandfallError({
+    code: 'target-refused',
+    message: `The disk ${name}, to which disk ${disk} of ${machine} was uploaded, is open for an upload again, so it may hold anything. Run \`landfall discard\`, then \`landfall retry\` for it.`,
+    context: { disk: name },
   });
 }
 

@@ -37,10 +37,11 @@ export function resourceName(
   return `${nameSafe(machine).slice(0, maxCharacters - tail.length)}${tail}`;
 }
 
-/** One for each run: shared by the machines of the run. Runs differ at the end of their names, where a long one is cut. */
+/** One for each run: shared by the machines of the run. A tail tells runs apart whose names are cut, or safe alike. */
 export function quarantineName(run: string): string {
-  const name = `landfall-quarantine-${nameSafe(run)}`;
-  if (name.length <= MAX_NAME_CHARACTERS) return name;
+  const safe = nameSafe(run);
+  const name = `landfall-quarantine-${safe}`;
+  if (safe === run && name.length <= MAX_NAME_CHARACTERS) return name;
   const tail = `-${createHash('sha256').update(run).digest('hex').slice(0, 8)}`;
   return `${name.slice(0, MAX_NAME_CHARACTERS - tail.length)}${tail}`;
 }

@@ -10,6 +10,7 @@ import type { Azure } from './clients.ts';
 import { type AzureCall, ask, askIfFound, azureCodeOf } from './errors.ts';
 import { labelOf, resourceName, TOKEN_TAG, tagsFor, tagValue } from './names.ts';
 import { isSameId } from './network-id.ts';
+import { awaitOperation } from './operation.ts';
 import type { AzureMachineOptions } from './options.ts';
 
 export type InterfaceStart = {
@@ -43,15 +44,24 @@ export async function openInterface(azure: Azure, start: InterfaceStart): Promis
   return nic;
 }
 
-/** What is asked for is what is there but for its group: addresses that somebody added stay. */
+/** Is it under this group, and does Azure say that it is so? Nothing may start at it before. */
+export function isHeld(
+  { networkSecurityGroup, provisioningState }: NetworkInterface,
+  group: string,
+): boolean {
+  return isSameId(networkSecurityGroup?.id, group) && provisioningState === 'Succeeded';
+}
+
+/** What is asked for is what is there but for its group: addresses that somebody added stay, also in this moment. */
 export async function moveInterface(
   azure: Azure,
   nic: NetworkInterface,
-  { group, context }: { group: string; context: StepContext },
+  { group, doing, context }: { group: string; doing: string; context: StepContext },
 ): Promise<NetworkInterface> {
   const name = nic.name ?? '';
-  const call = interfaceCall(azure, { doing: `Admitting ${context.machine}`, action: 'write', name });
-  return ask(call, () => put(azure, { name, nic: { ...nic, networkSecurityGroup: { id: group } }, context }));
+  const call = interfaceCall(azure, { doing, action: 'write', name });
+  const moved = { ...nic, networkSecurityGroup: { id: group } };
+  return ask(call, () => put(azure, { name, nic: moved, etag: nic.etag, context }));
 }
 
 export function interfaceName(entry: LedgerEntry): string {
@@ -118,11 +128,24 @@ async function createInterface(
 
 async function put(
   azure: Azure,
-  { name, nic, context }: { name: string; nic: NetworkInterface; context: StepContext },
+  {
+    name,
+    nic,
+    etag,
+    context,
+  }: { name: string; nic: NetworkInterface; etag?: string | undefined; context: StepContext },
 ): Promise<NetworkInterface> {
   const { resourceGroup } = azure.options;
-  const options = { ...azure.polling, abortSignal: context.signal };
-  await azure.network.networkInterfaces.createOrUpdate(resourceGroup, name, nic, options);
+  const options = {
+    ...azure.polling,
+    abortSignal: context.signal,
+    // Refused with 412 where it was changed since it was read.
+    ...(etag === undefined ? {} : { requestOptions: { headers: { 'If-Match': etag } } }),
+  };
+  await awaitOperation(
+    azure.network.networkInterfaces.createOrUpdate(resourceGroup, name, nic, options),
+    context.signal,
+  );
   return azure.network.networkInterfaces.get(resourceGroup, name, { abortSignal: context.signal });
 }
 

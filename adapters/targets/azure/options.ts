@@ -10,6 +10,8 @@ const DISK_TYPES = [
   'Premium_ZRS',
 ] as const;
 
+const ZONES = ['1', '2', '3'] as const;
+
 /** https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules */
 const NETWORK_NAME = String.raw`[A-Za-z0-9](?:[\w.-]{0,78}\w)?`;
 const PROVIDER = '/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[^/]+/providers';
@@ -85,7 +87,7 @@ export const azureMachineOptionsSchema = z.strictObject({
     ),
   diskType: z.enum(DISK_TYPES).optional().describe("Another type of disks than the target's."),
   zone: z
-    .enum(['1', '2', '3'], { error: 'must be "1", "2" or "3", in quotes' })
+    .union([z.enum(ZONES), z.literal([1, 2, 3]).transform(String)], { error: 'must be 1, 2 or 3' })
     .optional()
     .describe('Availability zone. Default: none.'),
   secureBoot: z

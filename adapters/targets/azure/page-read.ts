@@ -19,6 +19,8 @@ import { endRead, grantRead } from './snapshot.ts';
 
 const MAX_READS_AT_ONCE = 32;
 const FIRST_READS_AT_ONCE = 8;
+/** Whole blocks: 32 Ki of them, in some requests; a disk of 32 TiB takes 2048 windows. */
+const LIST_WINDOW_BYTES = 16 * 2 ** 30;
 const END_TIMEOUT_MS = 30_000;
 
 /** Throws `target-missing` where the wave keeps no snapshots. */
@@ -63,19 +65,21 @@ async function lengthOf(pages: PageBlobClient, signal: AbortSignal): Promise<num
   return contentLength;
 }
 
-/** A list takes some requests; a signature is good for all of them. */
+/** A window of the disk after another, so that what is known at once does not grow with the disk. */
 async function* heldIndexes(
   access: DiskAccess,
   { call, lengthBytes, signal }: { call: AzureCall; lengthBytes: number; signal: AbortSignal },
 ): AsyncGenerator<number> {
-  const list = { lengthBytes, signal };
-  const extents = await told(call, () =>
-    access.use(async (pages) => Array.fromAsync(listPageExtents(pages, list))),
-  );
-  let next = 0;
-  for (const { start, end } of extents) {
-    next = Math.max(next, Math.floor(start / BLOCK_BYTES));
-    for (; next * BLOCK_BYTES < end; next += 1) yield next;
+  for (let startBytes = 0; startBytes < lengthBytes; startBytes += LIST_WINDOW_BYTES) {
+    const list = { startBytes, lengthBytes: Math.min(lengthBytes, startBytes + LIST_WINDOW_BYTES), signal };
+    const extents = await told(call, () =>
+      access.use(async (pages) => Array.fromAsync(listPageExtents(pages, list))),
+    );
+    let next = 0;
+    for (const { start, end } of extents) {
+      next = Math.max(next, Math.floor(start / BLOCK_BYTES));
+      for (; next * BLOCK_BYTES < end; next += 1) yield next;
+    }
   }
 }
 

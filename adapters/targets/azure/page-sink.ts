@@ -2,11 +2,15 @@
  * A disk on its way into a managed disk, by direct upload: no storage account, no image file. Azure takes a fixed VHD; the
  * disk's blocks are its pages, and its footer, 512 bytes after them, is written last.
  *
- *   intended ──► content noted ──► disk made ──► pages ──► verified, digest noted ──► footer, access revoked ──► done
+ *   intended ──► content noted ──► disk made ──► pages ──► verified, digest noted ──► footer, noted ──► access revoked ──► done
  *      │  an answer was lost: the disk is found by its name and tag, whatever state it is in
  *      │  ActiveUpload of an earlier try: taken over; what Azure holds of it is not sent again
  *      ├── begun from another content: deleted, discarded, begun anew
  *      └── deleted by somebody, or its access revoked half-way: failed, begun anew
+ *
+ * Of several passes all write into the same disk, which stays in ActiveUpload between them: a later one writes what
+ * changed and clears what became zeros, and only the last writes the footer and revokes the access. A pass that was begun
+ * from another content cannot be begun anew: nobody knows what it changed, so the disk is to be copied afresh.
  *
  * A zombie of an earlier try may still write: the same bytes in the same places, since the content is the same.
  */
@@ -35,7 +39,7 @@ import { openChecksums } from './page-checksum.ts';
 import { asPageError } from './page-refusal.ts';
 import { createPageWriter, MAX_BLOCKS_AT_ONCE, type PageWriter } from './page-writer.ts';
 import { type DiskAccess, grantWrite, openAccess, revokeAccess } from './sas.ts';
-import { discardSnapshot, SNAPSHOT_THING, takeSnapshot } from './snapshot.ts';
+import { forgetSnapshot, takeSnapshot } from './snapshot.ts';
 
 export const DISK_KIND = 'azure-disk';
 
@@ -57,14 +61,15 @@ export async function openPageSink(
 ): Promise<BlockSink> {
   const entry = await context.ledger.intend(`disk:${request.disk}`);
   const upload: DiskUpload = { azure, request, context, entry };
-  const { contentId, diskId, linearSha256 } = entry.ref ?? {};
+  const { contentId, diskId, linearSha256, footerWritten } = entry.ref ?? {};
   const anew = async (state: 'discarded' | 'failed', message: string): Promise<BlockSink> => {
     context.log('warn', message, { disk: request.disk });
+    await forgetSnapshot(upload);
     await removeDisk(azure, diskName(entry), { run: context.run, signal: context.signal });
     await context.ledger.settle(entry, state);
-    await discardOldSnapshot(upload);
     return openPageSink(azure, request, context, options);
   };
+  if (passNumber(request) > 0) return openLaterPass(upload, options);
   if (contentId !== undefined && contentId !== request.contentId)
     return anew('discarded', `Disk ${request.disk} changed since its upload began: it starts again.`);
   // Before anything is made: whoever finds the disk must know whose content is in it.
@@ -72,13 +77,13 @@ export async function openPageSink(
     upload.entry = await context.ledger.settle(entry, 'intended', { contentId: request.contentId });
   const found = await findDisk(azure, diskName(entry), context.signal);
   if (found !== null) checkDisk(upload, found);
-  if (found !== null && found.diskState === undefined) throw notThereYet(upload);
   const state = stateOf(found);
   switch (state) {
     case 'open':
       return takeUp(upload, found as Disk, options);
     case 'ended':
-      if (typeof linearSha256 === 'string') return finishedSink(upload, found as Disk);
+      if (typeof linearSha256 === 'string' && (footerWritten === true || entry.state === 'done'))
+        return finishedSink(upload, found as Disk);
       return anew(
         'failed',
         `Somebody revoked the access by which disk ${request.disk} was uploaded, which ended the upload half-way: it starts again.`,
@@ -86,23 +91,52 @@ export async function openPageSink(
     case 'gone':
       if (diskId === undefined) return takeUp(upload, await createDisk(upload), options);
       return anew('failed', `The disk of the upload of disk ${request.disk} was deleted: it starts again.`);
+    case 'unknown':
+      throw notKnown(upload);
     default:
       return state satisfies never;
   }
 }
 
-/** It shows what was uploaded before: the new disk must not be verified by it. */
-async function discardOldSnapshot({ azure, request, context }: DiskUpload): Promise<void> {
-  const snapshot = await context.ledger.intend(`${SNAPSHOT_THING}:${request.disk}`);
-  await discardSnapshot(azure, snapshot, { run: context.run, signal: context.signal });
-  await context.ledger.settle(snapshot, 'discarded');
+/** Only into the disk that the pass before left as it should be. */
+async function openLaterPass(upload: DiskUpload, options: { accessSeconds?: number }): Promise<BlockSink> {
+  const { azure, request, context, entry } = upload;
+  const { contentId, pass = 0, wholePass, footerWritten } = entry.ref ?? {};
+  const number = passNumber(request);
+  const isBegun = pass === number;
+  if (isBegun && contentId !== request.contentId) throw notAgain(upload, 'it changed since that pass began');
+  if (!isBegun && wholePass !== number - 1) throw notAgain(upload, 'the pass before did not end');
+  const found = await findDisk(azure, diskName(entry), context.signal);
+  if (found === null) throw notAgain(upload, 'its disk was deleted');
+  checkDisk(upload, found);
+  const state = stateOf(found);
+  if (state === 'unknown') throw notKnown(upload);
+  if (state === 'ended' && isBegun && (footerWritten === true || entry.state === 'done'))
+    return finishedSink(upload, found);
+  if (state !== 'open') throw notAgain(upload, 'somebody revoked the access by which it is uploaded');
+  // Before anything is changed: whoever opens it must know that it is no longer as the pass before left it.
+  if (!isBegun)
+    upload.entry = await context.ledger.settle(entry, 'intended', {
+      contentId: request.contentId,
+      pass: number,
+    });
+  return takeUp(upload, found, options);
 }
 
-function notThereYet({ request, entry }: DiskUpload): LandfallError {
+function passNumber({ pass }: UploadRequest): number {
+  return pass?.number ?? 0;
+}
+
+function isLastPass({ pass }: UploadRequest): boolean {
+  return pass?.isLast ?? true;
+}
+
+function notAgain({ request, context }: DiskUpload, reason: string): LandfallError {
+  const { run, machine } = context;
   return new LandfallError({
-    code: 'target-unavailable',
-    retryable: true,
-    message: `Azure has not made the disk ${diskName(entry)} for disk ${request.disk} yet: it tells no state of it. It is looked at again.`,
+    code: 'target-refused',
+    message: `Pass ${passNumber(request)} of ${machine} disk ${request.disk} cannot go on: ${reason}. \`landfall discard ${run} ${machine}\`, then \`landfall retry ${run} ${machine}\` copies it afresh.`,
+    context: { disk: request.disk, pass: passNumber(request) },
   });
 }
 
@@ -136,15 +170,18 @@ async function takeUp(
   const transfer: Transfer = { upload, disk, access, writer };
   // A new disk holds nothing: nobody need ask.
   const held = disk.diskState === 'ReadyToUpload' ? null : await listHeld(transfer);
-  let finished: Artifact | null = null;
+  // The end of a pass after which others come changes nothing at Azure.
+  const isWhole = !isLastPass(request) && upload.entry.ref?.wholePass === passNumber(request);
+  let finished = isWhole ? await artifactOf(upload, disk) : null;
   return {
     kind: 'blocks',
     id: uniqueId,
     blockBytes: BLOCK_BYTES,
     offeredAtOnce: MAX_BLOCKS_AT_ONCE,
-    finished: null,
+    finished,
     isHeld: (index) => held?.has(index) ?? false,
     writeBlock: writer.writeBlock,
+    clearBlock: writer.clearBlock,
     finish: async (written) => {
       finished ??= await endUpload(transfer, written);
       return finished;
@@ -170,14 +207,21 @@ async function finishedSink(upload: DiskUpload, disk: Disk): Promise<BlockSink> 
 }
 
 /** The footer says that all is there, and revoking ends the upload: neither before Azure's own list is what was sent. */
-async function endUpload(transfer: Transfer, { blockCount, linearSha256 }: Written): Promise<Artifact> {
+async function endUpload(transfer: Transfer, written: Written): Promise<Artifact> {
+  const { blockCount, linearSha256 } = written.whole ?? written;
   const { upload, disk } = transfer;
   const { azure, request, context } = upload;
   checkHeld(upload, { held: await listHeld(transfer), blockCount });
   // Refuses a stale lease before anything ends.
   const noted = { linearSha256: Buffer.from(linearSha256).toString('hex'), blockCount };
   upload.entry = await context.ledger.settle(upload.entry, 'intended', noted);
+  if (!isLastPass(request)) {
+    upload.entry = await context.ledger.settle(upload.entry, 'intended', { wholePass: passNumber(request) });
+    return await artifactOf(upload, disk);
+  }
   await writeFooter(transfer);
+  // Whoever finds the disk ended may take it for whole from here on, and not before.
+  upload.entry = await context.ledger.settle(upload.entry, 'intended', { footerWritten: true });
   const name = diskName(upload.entry);
   await revokeAccess(azure, {
     name,
@@ -185,7 +229,7 @@ async function endUpload(transfer: Transfer, { blockCount, linearSha256 }: Writt
     signal: context.signal,
   });
   const ended = await findDisk(azure, name, context.signal);
-  if (ended === null || stateOf(ended) === 'open') throw notEnded(upload, ended);
+  if (ended === null || stateOf(ended) !== 'ended') throw notEnded(upload, ended);
   const artifact = await artifactOf(upload, { ...disk, ...ended });
   upload.entry = await context.ledger.settle(upload.entry, 'done');
   return artifact;
@@ -221,17 +265,20 @@ function checkHeld(
     held.strayAt === null
       ? `${held.count} blocks where ${blockCount} were sent`
       : `bytes at ${held.strayAt} that were never sent so`;
+  // What an earlier pass sent is not known to be missing by a later one.
+  const isSentAgain = held.count < blockCount && held.strayAt === null && passNumber(request) === 0;
   throw new LandfallError({
     code: 'target-refused',
-    retryable: held.count < blockCount,
-    message: `The disk ${diskName(entry)} of ${context.machine} disk ${request.disk} holds ${found}. ${held.count < blockCount && held.strayAt === null ? 'What is missing is sent again.' : `Somebody else wrote to it: \`landfall discard ${context.run} ${context.machine}\`, then retry it.`}`,
+    retryable: isSentAgain,
+    message: `The disk ${diskName(entry)} of ${context.machine} disk ${request.disk} holds ${found}. ${isSentAgain ? 'What is missing is sent again.' : `Somebody else wrote to it: \`landfall discard ${context.run} ${context.machine}\`, then retry it.`}`,
     context: { heldBlocks: held.count, sentBlocks: blockCount },
   });
 }
 
-async function artifactOf(upload: DiskUpload, { id: diskId = '' }: Disk): Promise<Artifact> {
+async function artifactOf(upload: DiskUpload, disk: Disk): Promise<Artifact> {
   const { azure, request, entry } = upload;
   const { linearSha256, blockCount } = entry.ref ?? {};
+  const { id: diskId = '' } = disk;
   return {
     disk: request.disk,
     kind: DISK_KIND,
@@ -240,7 +287,9 @@ async function artifactOf(upload: DiskUpload, { id: diskId = '' }: Disk): Promis
     ref: {
       diskId,
       name: diskName(entry),
-      ...(azure.options.keepSnapshots ? { snapshot: await takeSnapshot(upload, diskId) } : {}),
+      ...(azure.options.keepSnapshots && isLastPass(request)
+        ? { snapshot: await takeSnapshot(upload, disk) }
+        : {}),
     },
     // Azure has no digest of what it holds: it checked each request's, and lists the places.
     digests:
@@ -261,6 +310,14 @@ function pageCall({ azure, request, context, entry }: DiskUpload, offsetBytes: n
     action: 'Put Page',
     resource: `disk ${diskName(entry)} in ${resourceGroup}`,
   };
+}
+
+function notKnown({ request, context, entry }: DiskUpload): LandfallError {
+  return new LandfallError({
+    code: 'target-unavailable',
+    retryable: true,
+    message: `Azure tells no state of the disk ${diskName(entry)} of ${context.machine} disk ${request.disk} yet: it is still being made. It is tried again.`,
+  });
 }
 
 function notEnded({ request, context, entry }: DiskUpload, disk: Disk | null): LandfallError {

@@ -4,11 +4,16 @@
  * to come: while requests are few, each block goes at once; when the limit is reached, blocks gather behind it.
  * https://learn.microsoft.com/rest/api/storageservices/put-page
  *
- * Memory: what callers wait with (`MAX_BLOCKS_AT_ONCE` × 512 KiB), and 4 MiB a request for neighbours put together.
+ * Blocks go to the socket as they are, one after the other, each when the one before is gone: 4 MiB put together and sent
+ * as one cost the kernel and the copy 1 s a GiB more.
+ *
+ * Memory: what callers wait with (`MAX_BLOCKS_AT_ONCE` × 512 KiB).
  */
+import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PageBlobClient } from '@azure/storage-blob';
 import type { AdaptiveLimit } from '../../../src/blocks/adaptive-limit.ts';
+import { createSignalJoiner } from '../../../src/blocks/signal-joiner.ts';
 import { BLOCK_BYTES } from '../../../src/blocks/stream-encoder.ts';
 import type { BlockSink } from '../../../src/domain/ports.ts';
 import { type AzureCall, asAzureError } from './errors.ts';
@@ -18,6 +23,7 @@ import type { DiskAccess } from './sas.ts';
 
 export type PageWriter = {
   writeBlock: BlockSink['writeBlock'];
+  clearBlock: NonNullable<BlockSink['clearBlock']>;
   /** One request, at any multiple of 512. */
   writePages(pages: { offsetBytes: number; pieces: readonly Buffer[] }, signal: AbortSignal): Promise<void>;
 };
@@ -48,7 +54,6 @@ export function createPageWriter(options: PageWriterOptions): PageWriter {
   const { access, checksums, limit, describe } = options;
   const signalWith = createSignalJoiner(options.signal);
   const pace = createPace();
-  const joinPieces = createJoiner();
   /** By index; of two that wait for the same place, the second goes by itself. */
   const waiting = new Map<number, Waiting>();
 
@@ -56,11 +61,7 @@ export function createPageWriter(options: PageWriterOptions): PageWriter {
     const call = describe(offsetBytes);
     const joined = signalWith(signal);
     try {
-      const { bytes, giveBack } = joinPieces(pieces);
-      await access.use((pages) =>
-        sendChecked(pages, { checksums, offsetBytes, pieces, bytes, signal: joined }),
-      );
-      giveBack();
+      await access.use((pages) => sendChecked(pages, { checksums, offsetBytes, pieces, signal: joined }));
     } catch (error) {
       throw asPageError(call, error);
     }
@@ -92,8 +93,26 @@ export function createPageWriter(options: PageWriterOptions): PageWriter {
       limit.release();
     }
   };
+  const clearBlock: PageWriter['clearBlock'] = async (index, signal) => {
+    const offsetBytes = index * BLOCK_BYTES;
+    const abortSignal = signalWith(signal);
+    try {
+      await limit.acquire(abortSignal);
+    } catch (error) {
+      throw asPageError(describe(offsetBytes), error);
+    }
+    try {
+      await access.use((pages) => pages.clearPages(offsetBytes, BLOCK_BYTES, { abortSignal }));
+      limit.succeeded();
+    } catch (error) {
+      throw asPageError(describe(offsetBytes), error);
+    } finally {
+      limit.release();
+    }
+  };
   return {
     writePages,
+    clearBlock,
     async writeBlock({ index, bytes }, signal) {
       if (bytes.length !== BLOCK_BYTES)
         throw new TypeError(`block ${index} has ${bytes.length} bytes instead of ${BLOCK_BYTES}`);
@@ -143,20 +162,19 @@ async function sendChecked(
     checksums,
     offsetBytes,
     pieces,
-    bytes,
     signal,
   }: {
     checksums: PageChecksums;
     offsetBytes: number;
     pieces: readonly Buffer[];
-    bytes: Buffer;
     signal: AbortSignal;
   },
 ): Promise<void> {
+  const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
   for (;;) {
     const used = checksums.kind();
     try {
-      await pages.uploadPages(bytes, offsetBytes, bytes.length, {
+      await pages.uploadPages(() => Readable.from(pieces), offsetBytes, lengthBytes, {
         abortSignal: signal,
         ...checksums.of(pieces),
       });
@@ -167,25 +185,6 @@ async function sendChecked(
   }
 }
 
-type Joined = {
-  bytes: Buffer;
-  /** Only once nobody sends it any more: a request that failed may still be under way. */
-  giveBack(): void;
-};
-
-/** Puts pieces together in buffers that are used again: to fault 4 MiB of new memory in takes longer than to fill it. */
-function createJoiner(): (pieces: readonly Buffer[]) => Joined {
-  const free: Buffer[] = [];
-  return (pieces) => {
-    const [only, ...others] = pieces;
-    if (only !== undefined && others.length === 0) return { bytes: only, giveBack: () => {} };
-    const whole = free.pop() ?? Buffer.allocUnsafeSlow(MAX_BLOCKS_IN_REQUEST * BLOCK_BYTES);
-    let lengthBytes = 0;
-    for (const piece of pieces) lengthBytes += piece.copy(whole, lengthBytes);
-    return { bytes: whole.subarray(0, lengthBytes), giveBack: () => void free.push(whole) };
-  };
-}
-
 /** One request a turn of the event loop: each takes up to 6 ms of it, and many answers may come at once. */
 function createPace(): () => Promise<void> {
   let last: Promise<unknown> = Promise.resolve();
@@ -193,18 +192,6 @@ function createPace(): () => Promise<void> {
     const turn = last.then(() => nextTurn());
     last = turn;
     await turn;
-  };
-}
-
-/** Joined once, not for each block: all blocks of one copy come with the same signal. */
-function createSignalJoiner(own: AbortSignal): (signal: AbortSignal) => AbortSignal {
-  const joined = new WeakMap<AbortSignal, AbortSignal>();
-  return (signal) => {
-    const known = joined.get(signal);
-    if (known !== undefined) return known;
-    const both = AbortSignal.any([own, signal]);
-    joined.set(signal, both);
-    return both;
   };
 }
 

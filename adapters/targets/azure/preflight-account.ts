@@ -4,7 +4,7 @@ import { failed, findingOf, look, lookIfAllowed, passed } from '../../../src/dom
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import { findArm, listArm } from './arm-get.ts';
 import type { Azure } from './clients.ts';
-import { type AzureCall, askIfNamed } from './errors.ts';
+import { type AzureCall, askIfNamed, azureCodeOf, isUntrusted, TRUST } from './errors.ts';
 import { groupPlace, isSameId, subnetPlace } from './network-id.ts';
 import { machineOptions } from './options.ts';
 import {
@@ -27,16 +27,6 @@ const SHELL_IDENTITY =
   'Give this shell an identity of Azure (`az login`, or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or a managed identity) and see that the clock is right. Workers that run already keep their own: `landfall down`, then start them again.';
 
 const UNTRUSTED = 'its certificate is of an authority that this host does not trust';
-const TRUST =
-  'Set NODE_EXTRA_CA_CERTS to the file of that authority (PEM), in this shell and for the workers, before they start.';
-/** https://nodejs.org/api/tls.html#x509-certificate-error-codes */
-const UNTRUSTED_CODES: readonly unknown[] = [
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-];
 
 export async function checkResourceGroup(azure: Azure, signal: AbortSignal): Promise<Finding[]> {
   const { resourceGroup, subscription } = azure.options;
@@ -51,7 +41,7 @@ export async function checkResourceGroup(azure: Azure, signal: AbortSignal): Pro
       const remedy = `Create it (\`az group create --name ${resourceGroup} --location ${azure.options.location}\`), or correct \`resourceGroup\`.`;
       return [failed(subject, `there is none in subscription ${subscription}`, remedy)];
     } catch (error) {
-      if (isUntrusted(error)) return [failed('endpoint of Azure', UNTRUSTED, TRUST)];
+      if (isUntrusted(azureCodeOf(error))) return [failed('endpoint of Azure', UNTRUSTED, TRUST)];
       if (!isWithoutIdentity(error)) throw error;
       if (isNobody(error))
         return [
@@ -170,10 +160,6 @@ function isNobody({ context }: LandfallError): boolean {
   return (
     context.azureCode === 'AggregateAuthenticationError' || context.azureCode === 'CredentialUnavailableError'
   );
-}
-
-function isUntrusted(error: unknown): boolean {
-  return error instanceof LandfallError && UNTRUSTED_CODES.includes(error.context.azureCode);
 }
 
 function scopeOf(subscription: string, resourceGroup: string): string {

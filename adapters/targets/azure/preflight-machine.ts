@@ -30,11 +30,14 @@ export async function checkMachine(
 ): Promise<Finding[]> {
   const to = machineOptions(wave.to);
   const sizing = { options: azure.options, machine, to, skus };
+  const names = await checkName(azure, { machine, to, signal });
+  // Its address and its part of the quotas are taken, too: by itself.
+  if (names.some(({ landedBy }) => landedBy !== undefined)) return names;
   const findings = [
     ...checkGuest(machine, to),
     ...checkSize(sizing),
     ...checkDiskType(sizing),
-    ...(await checkName(azure, { machine, to, signal })),
+    ...names,
     ...(await checkNetwork(azure, { machine, to, signal })),
   ];
   if (findings.some(({ level }) => level === 'fail')) return findings;
@@ -116,7 +119,7 @@ function nameTaken(
   if (owner === machine.name) {
     const message = `this machine is there already, as run ${run} made it`;
     const remedy = `Nothing is to be done if it landed. To land it once more, ${rename.toLowerCase()}; or, as it may be in service, only if it is not needed: ${discard}.`;
-    return failed(subject, message, remedy);
+    return { ...failed(subject, message, remedy), landedBy: run };
   }
   const message = `there is one of this name already, made by run ${run}`;
   return failed(subject, message, `${rename}. It may be in service; only if it is not needed: ${discard}.`);

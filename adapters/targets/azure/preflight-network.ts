@@ -11,6 +11,10 @@ import type { AzureMachineOptions } from './options.ts';
 import { looking } from './preflight-account.ts';
 import { isShut } from './quarantine.ts';
 
+const LISTED = 10;
+/** Groups of runs, which no machine is admitted to. */
+const QUARANTINE = 'landfall-quarantine-';
+
 type Landing = { machine: Machine; to: AzureMachineOptions; signal: AbortSignal };
 
 export async function checkNetwork(azure: Azure, landing: Landing): Promise<Finding[]> {
@@ -31,8 +35,12 @@ async function checkSubnet(azure: Azure, landing: Landing): Promise<Finding[]> {
     return [failed(subject, `it is in another subscription, ${place.subscription}`, remedy)];
   return look({ subject, signal }, async () => {
     const network = await findNetwork(azure, place, signal);
-    if (network === null)
-      return [failed(subject, `there is no such network in ${place.resourceGroup}`, remedy)];
+    if (network === null) {
+      const others = await listOthers(
+        azure.network.virtualNetworks.list(place.resourceGroup, { abortSignal: signal }),
+      );
+      return [failed(subject, `there is no such network in ${place.resourceGroup}${others}`, remedy)];
+    }
     if (network.location !== location)
       return [failed(subject, `it is in ${network.location}, but machines land in ${location}`, remedy)];
     const subnet = network.subnets?.find(({ id }) => isSameId(id, place.id));
@@ -90,7 +98,7 @@ async function checkGroups(azure: Azure, { machine, to, signal }: Landing): Prom
     const message =
       'the quarantine group does not deny everything in and out: machines that are not proven yet can be reached or reach others';
     const remedy =
-      'Give it rules that deny everything in both directions, and no other, or leave `quarantineGroup` out: then one is made.';
+      'Give it rules that deny everything in both directions, and out to AzurePlatformDNS, AzurePlatformIMDS and AzurePlatformLKM, and no other, or leave `quarantineGroup` out: then one is made.';
     findings.push(warned(`group ${quarantineGroup}`, message, remedy));
   }
   return findings;
@@ -112,13 +120,26 @@ async function checkGroup(
   const findings = await look({ subject, signal }, async () => {
     group = await findGroup(azure, place, signal);
     if (group === null) {
-      const message = `there is no such network security group in ${place.resourceGroup}`;
+      const list = azure.network.networkSecurityGroups.list(place.resourceGroup, { abortSignal: signal });
+      const message = `there is no such network security group in ${place.resourceGroup}${await listOthers(list)}`;
       return [failed(subject, message, remedy)];
     }
     if (group.location === location) return [];
     return [failed(subject, `it is in ${group.location}, but machines land in ${location}`, remedy)];
   });
   return { group, findings };
+}
+
+/** "; it has a, b": a hint, so what cannot be listed is not told. */
+async function listOthers(things: AsyncIterable<{ name?: string }>): Promise<string> {
+  const names: string[] = [];
+  try {
+    for await (const { name = '' } of things) if (!name.startsWith(QUARANTINE)) names.push(name);
+  } catch {
+    return '';
+  }
+  const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : '';
+  return names.length === 0 ? '' : `; it has ${names.toSorted().slice(0, LISTED).join(', ')}${more}`;
 }
 
 async function findNetwork(

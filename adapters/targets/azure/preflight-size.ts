@@ -1,7 +1,7 @@
 /** The size that a machine would land as: is it sold there, does it boot the machine and take its disks? */
 import { failed, warned } from '../../../src/domain/finding.ts';
 import type { Machine } from '../../../src/domain/machine.ts';
-import { fittingSizes, isEnough } from '../../../src/domain/machine-size.ts';
+import { fittingSizes, isEnough, largestSize, tellCpus, tellSize } from '../../../src/domain/machine-size.ts';
 import type { Finding } from '../../../src/domain/ports.ts';
 import type { AzureMachineOptions, AzureOptions } from './options.ts';
 import type { Skus, SoldSize } from './skus.ts';
@@ -27,7 +27,7 @@ export function checkSize(sizing: Sizing): Finding[] {
   const { options, machine, to, skus } = sizing;
   const name = to.size ?? sizeFor(machine)?.name;
   if (name === undefined) {
-    const message = `no common size has ${machine.cpus} cpus and ${inGib(machine.memoryBytes)} GiB and takes ${machine.disks.length} disks`;
+    const message = `no common size has ${tellCpus(machine.cpus)} and ${inGib(machine.memoryBytes)} GiB and takes ${machine.disks.length} disks`;
     return [failed(machine.name, message, proposalOf(sizing))];
   }
   if (skus === null) return [];
@@ -38,7 +38,7 @@ export function checkSize(sizing: Sizing): Finding[] {
   const unfit = unfitReason(size, sizing);
   if (unfit !== null) return [failed(subject, unfit, proposalOf(sizing))];
   if (isEnough(size, machine)) return [];
-  const message = `it has ${size.cpus === 1 ? '1 cpu' : `${size.cpus} cpus`} and ${size.memoryGiB} GiB; the machine has ${machine.cpus} and ${inGib(machine.memoryBytes)} GiB`;
+  const message = `it has ${tellCpus(size.cpus)} and ${size.memoryGiB} GiB; the machine has ${machine.cpus} and ${inGib(machine.memoryBytes)} GiB`;
   return [warned(subject, message, 'Name a larger one, if the machine needs all it has.')];
 }
 
@@ -77,13 +77,18 @@ function proposalOf(sizing: Sizing): string {
     .filter((size) => COMMON.test(size.name) && unfitReason(size, sizing) === null)
     .slice(0, PROPOSALS)
     .map((size) => tell(size, size.name));
-  const choice = fitting.length === 0 ? '' : `: ${fitting.join(', ')}`;
-  return `Name another one as \`size\` under \`to:\`${choice}.`;
+  const rename = 'Name another one as `size` under `to:`';
+  if (fitting.length > 0) return `${rename}: ${fitting.join(', ')}.`;
+  const largest = largestSize(
+    [...(skus?.sizes.values() ?? [])].filter((size) => COMMON.test(size.name) && size.isSold && size.isX64),
+  );
+  if (largest === null || isEnough(largest, machine)) return `${rename}.`;
+  return `${rename}, or give the machine less at the source: the largest common one there is ${tellSize(largest)}.`;
 }
 
 function tell(size: { cpus: number; memoryGiB: number } | null, name: string): string {
   if (size === null) return name;
-  return `${name} (${size.cpus} ${size.cpus === 1 ? 'cpu' : 'cpus'}, ${size.memoryGiB} GiB)`;
+  return tellSize({ ...size, name });
 }
 
 function inGib(bytes: number): string {

@@ -1,5 +1,5 @@
 /** Everything that can be known before a byte moves, asked of Azure itself. */
-import { failed } from '../../../src/domain/finding.ts';
+import { failed, warned } from '../../../src/domain/finding.ts';
 import type { Finding, PlannedMachine } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
 import { machineOptions } from './options.ts';
@@ -27,9 +27,22 @@ export async function preflight(
     ...(await checkEncryption(azure, signal)),
     ...unknownSkus,
     ...checkDiffer(azure, machines),
+    ...checkSnapshots(azure),
   ];
-  for (const planned of machines) findings.push(...(await checkMachine(azure, { ...planned, skus }, signal)));
-  return [...findings, ...(await checkQuotas(azure, { machines, skus }, signal))];
+  const coming: PlannedMachine[] = [];
+  for (const planned of machines) {
+    const found = await checkMachine(azure, { ...planned, skus }, signal);
+    findings.push(...found);
+    if (found.every(({ landedBy }) => landedBy === undefined)) coming.push(planned);
+  }
+  return [...findings, ...(await checkQuotas(azure, { machines: coming, skus }, signal))];
+}
+
+function checkSnapshots({ options }: Azure): Finding[] {
+  if (options.keepSnapshots) return [];
+  const message = 'will have nothing to compare: no snapshot is kept of what is uploaded';
+  const remedy = 'If you want to verify, set `keepSnapshots: true` under `target: azure:`; it costs storage.';
+  return [warned('landfall verify', message, remedy)];
 }
 
 function checkDiffer(azure: Azure, machines: readonly PlannedMachine[]): Finding[] {

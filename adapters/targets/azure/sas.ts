@@ -8,7 +8,8 @@ import type { PageBlobClient } from '@azure/storage-blob';
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { Azure } from './clients.ts';
 import { diskCall } from './disk.ts';
-import { ask, askIfFound, statusOf } from './errors.ts';
+import { type AzureCall, ask, askIfFound, statusOf } from './errors.ts';
+import { awaitOperation } from './operation.ts';
 import { openPages } from './page-client.ts';
 
 export type DiskAccess = {
@@ -37,6 +38,7 @@ export function openAccess(grant: {
   let renewing: Promise<PageBlobClient> | null = null;
   let renewAtMs = 0;
 
+  /** One at a time, for all who wait for it. */
   const grantNow = (): Promise<PageBlobClient> => {
     renewing ??= grantFor(accessSeconds)
       .then((address) => {
@@ -86,14 +88,25 @@ export async function grantWrite(
   const call = diskCall(azure, { doing, action: 'beginGetAccess/action', name });
   const wanted = { access: 'Write' as const, durationInSeconds: accessSeconds };
   const options = { ...azure.polling, abortSignal: signal };
-  const granted = await ask(call, () =>
-    azure.compute.disks.grantAccess(azure.options.resourceGroup, name, wanted, options),
+  return askAddress(call, () =>
+    awaitOperation(
+      azure.compute.disks.grantAccess(azure.options.resourceGroup, name, wanted, options),
+      signal,
+    ),
   );
+}
+
+/** Of what access is granted to. */
+export async function askAddress(
+  call: AzureCall,
+  grant: () => Promise<{ accessSAS?: string } | undefined>,
+): Promise<string> {
+  const granted = await ask(call, grant);
   if (granted?.accessSAS !== undefined) return granted.accessSAS;
   throw new LandfallError({
     code: 'target-refused',
     retryable: true,
-    message: `${doing} failed: Azure granted access to ${call.resource} and gave no address. It is tried again.`,
+    message: `${call.doing} failed: Azure granted access to ${call.resource} and gave no address. Try again.`,
   });
 }
 
@@ -105,6 +118,8 @@ export async function revokeAccess(
   const call = diskCall(azure, { doing, action: 'endGetAccess/action', name });
   const options = { ...azure.polling, abortSignal: signal };
   await askIfFound(call, () =>
-    azure.compute.disks.revokeAccess(azure.options.resourceGroup, name, options).then(() => true),
+    awaitOperation(azure.compute.disks.revokeAccess(azure.options.resourceGroup, name, options), signal).then(
+      () => true,
+    ),
   );
 }

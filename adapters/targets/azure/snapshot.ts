@@ -4,39 +4,82 @@
  * cost what the disk holds, not what it could hold.
  * https://learn.microsoft.com/azure/virtual-machines/disks-incremental-snapshots
  */
-import type { Snapshot } from '@azure/arm-compute';
+import type { Disk, Snapshot } from '@azure/arm-compute';
 import { formatBytes } from '../../../src/domain/byte-size.ts';
 import { LandfallError } from '../../../src/domain/errors.ts';
 import type { LedgerEntry, TaggedThing } from '../../../src/domain/ports.ts';
 import type { Azure } from './clients.ts';
 import type { DiskUpload } from './disk.ts';
 import { type AzureCall, ask, askIfFound, askUnless } from './errors.ts';
-import { isOfRun, labelOf, MACHINE_TAG, resourceName, tagsFor, tagValue } from './names.ts';
+import { isOfRun, labelOf, MACHINE_TAG, resourceName, TOKEN_TAG, tagsFor, tagValue } from './names.ts';
+import { isSameId } from './network-id.ts';
+import { awaitOperation } from './operation.ts';
 import { machineOptions } from './options.ts';
 import { checkRun, type Removal } from './removal.ts';
+import { askAddress } from './sas.ts';
 
 export const SNAPSHOT_THING = 'snapshot';
 
-/** Gives the snapshot's name. Takes none where an earlier attempt did. */
-export async function takeSnapshot({ azure, request, context }: DiskUpload, diskId: string): Promise<string> {
+/** Gives the snapshot's name. Takes none where an earlier attempt took one of this very disk. */
+export async function takeSnapshot(upload: DiskUpload, disk: Pick<Disk, 'id' | 'uniqueId'>): Promise<string> {
+  const { azure, request, context } = upload;
   const entry = await context.ledger.intend(`${SNAPSHOT_THING}:${request.disk}`);
   const name = snapshotName(entry);
-  if (entry.state === 'done') return name;
-  if ((await findSnapshot(azure, name, context.signal)) === null) {
-    const { resourceGroup, location } = azure.options;
-    const doing = `Taking a snapshot of ${context.machine} disk ${request.disk}`;
-    const call = snapshotCall(azure, { doing, action: 'write', name });
-    const snapshot: Snapshot = {
-      location,
-      incremental: true,
-      tags: tagsFor({ entry, extra: machineOptions(request.to).tags }),
-      creationData: { createOption: 'Copy', sourceResourceId: diskId },
-    };
-    const options = { ...azure.polling, abortSignal: context.signal };
-    await ask(call, () => azure.compute.snapshots.createOrUpdate(resourceGroup, name, snapshot, options));
+  const found = await findSnapshot(azure, name, context.signal);
+  if (found !== null && tagValue(found.tags, TOKEN_TAG) !== entry.token) throw foreign(azure, name);
+  const isGone = found === null && entry.state === 'done';
+  if (isGone || (found !== null && !isSound(found, disk))) {
+    context.log('warn', `The snapshot ${name} is gone or not of the disk as it is now: it is taken anew.`);
+    await removeSnapshot(azure, name, { run: context.run, signal: context.signal });
+    await context.ledger.settle(entry, 'discarded');
+    return takeSnapshot(upload, disk);
   }
-  await context.ledger.settle(entry, 'done', { name });
+  // While Azure still takes it, the same request again waits for it.
+  if (found?.provisioningState !== 'Succeeded') await createSnapshot(upload, { entry, disk });
+  if (entry.state !== 'done') await context.ledger.settle(entry, 'done', { name });
   return name;
+}
+
+/** Of the upload of this disk that is begun anew: evidence of another content, else. */
+export async function forgetSnapshot({ azure, request, context }: DiskUpload): Promise<void> {
+  const thing = `${SNAPSHOT_THING}:${request.disk}`;
+  const entry = (await context.ledger.entries()).findLast((candidate) => candidate.thing === thing);
+  if (entry?.state !== 'intended' && entry?.state !== 'done') return;
+  await discardSnapshot(azure, entry, { run: context.run, signal: context.signal });
+  await context.ledger.settle(entry, 'discarded');
+}
+
+async function createSnapshot(
+  { azure, request, context }: DiskUpload,
+  { entry, disk }: { entry: LedgerEntry; disk: Pick<Disk, 'id'> },
+): Promise<void> {
+  const { resourceGroup, location } = azure.options;
+  const name = snapshotName(entry);
+  const doing = `Taking a snapshot of ${context.machine} disk ${request.disk}`;
+  const call = snapshotCall(azure, { doing, action: 'write', name });
+  const snapshot: Snapshot = {
+    location,
+    incremental: true,
+    tags: tagsFor({ entry, extra: machineOptions(request.to).tags }),
+    creationData: { createOption: 'Copy', sourceResourceId: disk.id ?? '' },
+  };
+  const options = { ...azure.polling, abortSignal: context.signal };
+  await ask(call, () =>
+    awaitOperation(
+      azure.compute.snapshots.createOrUpdate(resourceGroup, name, snapshot, options),
+      context.signal,
+    ),
+  );
+}
+
+/** A disk that is made again has another unique id, even under the same name. */
+function isSound(
+  { creationData, provisioningState }: Snapshot,
+  disk: Pick<Disk, 'id' | 'uniqueId'>,
+): boolean {
+  const { sourceResourceId, sourceUniqueId } = creationData ?? {};
+  if (provisioningState === 'Failed' || !isSameId(sourceResourceId, disk.id)) return false;
+  return sourceUniqueId === undefined || disk.uniqueId === undefined || sourceUniqueId === disk.uniqueId;
 }
 
 /** null where there is none. */
@@ -64,15 +107,12 @@ export async function grantRead(
   const call = snapshotCall(azure, { doing, action: 'beginGetAccess/action', name });
   const wanted = { access: 'Read' as const, durationInSeconds: accessSeconds };
   const options = { ...azure.polling, abortSignal: signal };
-  const granted = await ask(call, () =>
-    azure.compute.snapshots.grantAccess(azure.options.resourceGroup, name, wanted, options),
+  return askAddress(call, () =>
+    awaitOperation(
+      azure.compute.snapshots.grantAccess(azure.options.resourceGroup, name, wanted, options),
+      signal,
+    ),
   );
-  if (granted?.accessSAS !== undefined) return granted.accessSAS;
-  throw new LandfallError({
-    code: 'target-refused',
-    retryable: true,
-    message: `${doing} failed: Azure granted access to ${call.resource} and gave no address. Try again.`,
-  });
 }
 
 /** Also where nobody has any access, or the snapshot is gone. */
@@ -81,7 +121,10 @@ export async function endRead(azure: Azure, name: string, signal: AbortSignal): 
   const call = snapshotCall(azure, { doing, action: 'endGetAccess/action', name });
   const options = { ...azure.polling, abortSignal: signal };
   await askIfFound(call, () =>
-    azure.compute.snapshots.revokeAccess(azure.options.resourceGroup, name, options).then(() => true),
+    awaitOperation(
+      azure.compute.snapshots.revokeAccess(azure.options.resourceGroup, name, options),
+      signal,
+    ).then(() => true),
   );
 }
 
@@ -98,7 +141,9 @@ export async function removeSnapshot(azure: Azure, name: string, { run, signal }
   const call = snapshotCall(azure, { doing: 'Removing a snapshot', action: 'delete', name });
   const options = { ...azure.polling, abortSignal: signal };
   await askIfFound(call, () =>
-    azure.compute.snapshots.delete(azure.options.resourceGroup, name, options).then(() => true),
+    awaitOperation(azure.compute.snapshots.delete(azure.options.resourceGroup, name, options), signal).then(
+      () => true,
+    ),
   );
 }
 
@@ -133,4 +178,11 @@ function snapshotCall(
 ): AzureCall {
   const resource = `snapshot ${name} in ${options.resourceGroup}`;
   return { doing, action: `Microsoft.Compute/snapshots/${action}`, resource };
+}
+
+function foreign({ options }: Pick<Azure, 'options'>, name: string): LandfallError {
+  return new LandfallError({
+    code: 'target-refused',
+    message: `The snapshot ${name} in ${options.resourceGroup} does not carry the tag ${TOKEN_TAG} of this upload, so it is somebody else's. Rename or remove it, then retry.`,
+  });
 }

@@ -4,6 +4,7 @@
  *   intended ──► named ──► Creating ──► Succeeded ──► done
  *      │           │           └──► Failed (no capacity, over quota): removed, failed, with Azure's reason
  *      │           └── there is one of that name that is not ours: refused
+ *      │           └── gone before it was made: failed, as Azure removes some that it cannot make
  *      └── somebody deleted it: discarded, and once more under a new token
  *
  * It is named as the operator calls the machine, so its tag tells whether it is ours. Disks and the network interface
@@ -35,6 +36,8 @@ export type MachineStart = {
 
 export const MACHINE_THING = 'virtual-machine';
 
+/** Azure may not find at once what it was asked for. */
+const SEEN_AFTER_MS = 60_000;
 const MIN_POLL_MS = 1_000;
 const MAX_POLL_MS = 15_000;
 /** Kept when the machine is deleted. */
@@ -47,12 +50,20 @@ export async function startMachine(azure: Azure, start: MachineStart): Promise<S
   const name = nameOf(entry);
   const found = await findMachine(azure, name, context.signal);
   if (found !== null) return watchMachine(azure, { start, entry, found });
-  if (entry.ref?.vmId !== undefined || entry.state === 'done') {
+  if (entry.state === 'done') {
     context.log('warn', `The virtual machine ${name} was deleted by somebody: another one is made.`);
     await context.ledger.settle(entry, 'discarded');
     return startMachine(azure, start);
   }
+  if (entry.ref?.vmId !== undefined) return vanished({ start, entry });
+  if (entry.ref?.requestedAt !== undefined) {
+    const sinceMs = (await context.clock.now()) - Number(entry.ref.requestedAt);
+    if (sinceMs > SEEN_AFTER_MS) return vanished({ start, entry });
+    return { kind: 'wait', afterMs: MIN_POLL_MS, note: 'virtual machine requested' };
+  }
   await requestMachine(azure, { start, entry });
+  // Only what was accepted: a refusal is told as it is, and asked for again.
+  await context.ledger.settle(entry, 'intended', { requestedAt: await context.clock.now() });
   return { kind: 'wait', afterMs: MIN_POLL_MS, note: 'virtual machine requested' };
 }
 
@@ -173,6 +184,20 @@ async function giveUp(
     retryable: true,
     message: `Azure could not start the virtual machine ${name} of ${machine.name}: ${reason.text} Choose another \`size\`, \`zone\` or location where it has no capacity; raise the quota where it is one. The disks are kept.`,
     context: { virtualMachine: name, reason: reason.code, vmId: String(entry.ref?.vmId) },
+  });
+}
+
+/** Its operation failed and left nothing, or somebody deleted it: another is made, as one more try. */
+async function vanished({ start, entry }: { start: MachineStart; entry: LedgerEntry }): Promise<never> {
+  const { machine, context } = start;
+  const name = nameOf(entry);
+  const reason = 'it was accepted and is gone before it was made';
+  await context.ledger.settle(entry, 'failed', { reason });
+  throw new LandfallError({
+    code: 'import-failed',
+    retryable: true,
+    message: `Azure could not start the virtual machine ${name} of ${machine.name}: ${reason}. The activity log of the resource group says why, or who deleted it. The disks are kept.`,
+    context: { virtualMachine: name },
   });
 }
 

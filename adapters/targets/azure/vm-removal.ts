@@ -8,6 +8,7 @@ import { askIfFound } from './errors.ts';
 import { findMachine, machineCall } from './machine-lookup.ts';
 import { quarantineName, TOKEN_TAG, tagValue } from './names.ts';
 import { findInterface, interfaceCall, interfaceName } from './network-interface.ts';
+import { awaitOperation } from './operation.ts';
 import { closeQuarantine } from './quarantine.ts';
 import { checkRun, type Removal } from './removal.ts';
 
@@ -19,7 +20,10 @@ export async function removeMachine(azure: Azure, name: string, { run, signal }:
   const call = machineCall(azure, { doing: 'Removing a virtual machine', action: 'delete', name });
   const options = { ...azure.polling, forceDeletion: true, abortSignal: signal };
   await askIfFound(call, () =>
-    azure.compute.virtualMachines.delete(azure.options.resourceGroup, name, options).then(() => true),
+    awaitOperation(
+      azure.compute.virtualMachines.delete(azure.options.resourceGroup, name, options),
+      signal,
+    ).then(() => true),
   );
 }
 
@@ -30,7 +34,10 @@ export async function removeInterface(azure: Azure, name: string, { run, signal 
   const call = interfaceCall(azure, { doing: 'Removing a network interface', action: 'delete', name });
   const options = { ...azure.polling, abortSignal: signal };
   await askIfFound(call, () =>
-    azure.network.networkInterfaces.delete(azure.options.resourceGroup, name, options).then(() => true),
+    awaitOperation(
+      azure.network.networkInterfaces.delete(azure.options.resourceGroup, name, options),
+      signal,
+    ).then(() => true),
   );
 }
 

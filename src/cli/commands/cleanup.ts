@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { cleanUpRun, findLeftovers } from '../../operations/discard.ts';
-import { findRun } from '../../operations/find-run.ts';
+import { findMachines, findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
-import { discardDeps, nameLeftover, showRemovals } from '../removals.ts';
+import { discardDeps, nameLeftover, nothingLeft, showRemovals } from '../removals.ts';
 
 type CleanupOptions = { dryRun?: boolean; json?: boolean };
 
@@ -24,10 +24,12 @@ async function cleanUp(context: CommandContext, idOrWave: string, options: Clean
   await using app = await openAppFor(context);
   const run = await findRun(app.state, idOrWave);
   const deps = discardDeps(app, run, context.interrupted);
+  const machines = await findMachines(app.state, run, undefined);
+  const nothing = nothingLeft(machines.filter(({ status }) => status === 'landed').length);
   if (options.dryRun !== true)
-    return showRemovals(context, await cleanUpRun(run, deps), options.json === true);
+    return showRemovals(context, await cleanUpRun(run, deps), { json: options.json === true, nothing });
   const leftovers = await findLeftovers(run, deps);
   if (options.json === true) return terminal.json(leftovers);
-  if (leftovers.length === 0) terminal.out('Nothing is left.');
+  if (leftovers.length === 0) terminal.out(nothing);
   for (const thing of leftovers) terminal.out(`· would remove  ${nameLeftover(thing)} (${thing.detail})`);
 }

@@ -40,7 +40,7 @@ async function discard(
   }
   const deps = discardDeps(app, run, context.interrupted);
   const removals = await discardMachines({ run, machines, reason: options.reason ?? null }, deps);
-  showRemovals(context, removals, options.json === true);
+  showRemovals(context, removals, { json: options.json === true });
   const off = sourcesOff(await findMachines(app.state, run, machine));
   for (const line of describeOff(run.id, off)) context.terminal.remark(line);
 }

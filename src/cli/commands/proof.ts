@@ -50,7 +50,17 @@ function describeUnproven(
   { run, machine }: { run: RunRecord; machine?: string | undefined },
 ): string[] {
   if (machine === undefined) return [`No machine of ${run.id} has a proof yet.`];
-  return records.map((record) => `${record.machine.name} of ${run.id} has no proof: it is ${record.status}.`);
+  return records.map(
+    (record) => `${record.machine.name} of ${run.id} has no proof: ${describeStanding(record)}`,
+  );
+}
+
+/** "it failed at validate (boot-failed): …" */
+export function describeStanding({ status, steps, error }: MachineRecord): string {
+  const failed = Object.values(steps).find(({ state }) => state === 'failed');
+  const cause = error ?? failed?.error ?? null;
+  if (status !== 'failed' || cause === null) return `it is ${status}.`;
+  return `it failed${failed === undefined ? '' : ` at ${failed.stage}`} (${cause.code}): ${cause.message}`;
 }
 
 async function readProof(evidence: Evidence, record: MachineRecord): Promise<Proof | null> {

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
 import type { App } from '../../app.ts';
 import { asLandfallError, LandfallError } from '../../domain/errors.ts';
@@ -36,7 +35,7 @@ async function runWave(context: CommandContext, file: string, options: RunOption
   const { terminal } = context;
   const { run, wave } = await findOrStart(context, file, options.again === true);
   terminal.remark(describeStart(run));
-  if (hasChanged(run.wave, wave)) terminal.remark(describeChange(run));
+  if (run.wave.digest !== wave.digest) terminal.remark(describeChange(run));
   await ensureUp(context, run.wave);
   for (const line of describeWait(run, options.detach === true)) terminal.remark(line);
   if (options.detach === true) {
@@ -111,11 +110,6 @@ function describeWait(run: RunRecord, isDetached: boolean): string[] {
 function describeStart({ id, status, machines }: RunRecord): string {
   if (isEnded(status)) return `Run ${id} of this wave ended before (${status}); \`--again\` makes a new one.`;
   return `Run ${id}: ${machines.length} machine${machines.length === 1 ? '' : 's'}.`;
-}
-
-/** The file may have moved: what it says counts. */
-function hasChanged({ file: _before, ...before }: Wave, { file: _now, ...now }: Wave): boolean {
-  return !isDeepStrictEqual(JSON.parse(JSON.stringify(now)), before);
 }
 
 function describeChange({ id, status }: RunRecord): string {

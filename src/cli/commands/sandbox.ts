@@ -22,11 +22,11 @@ export function addSandbox(program: Command, context: CommandContext): void {
   program
     .command('sandbox')
     .description(
-      'serve a look-alike AWS (S3, EC2, EBS direct, STS, IAM), or Azure, on localhost that imports and boots for real',
+      'serve a look-alike cloud on localhost that imports and boots for real: AWS (S3, EC2, EBS direct, STS, IAM), or Azure with --azure',
     )
     .option(
       '--azure',
-      'serve a look-alike Azure instead (Resource Manager, managed disks, virtual machines) over TLS',
+      'serve Azure instead of AWS (Resource Manager, managed disks, virtual machines) over TLS',
     )
     .option('--port <port>', `TCP port (default ${AWS_PORT}, Azure ${AZURE_PORT}); 0 takes a free one`, port)
     .option('--folder <folder>', 'where its state lives (default LANDFALL_HOME/sandbox, or sandbox-azure)')
@@ -77,7 +77,13 @@ async function serveAzure(context: CommandContext, options: SandboxOptions): Pro
     terminal.out(`The sandbox's Azure listens at ${url} (state in ${folder}). In another shell:`);
     for (const [name, value] of Object.entries(environment)) terminal.out(`  export ${name}=${value}`);
   }
-  if (!interrupted.aborted) await once(interrupted, 'abort');
+  const over = AbortSignal.any([interrupted, sandbox.gone]);
+  if (!over.aborted) await once(over, 'abort');
+  if (interrupted.aborted) return;
+  throw new LandfallError({
+    code: 'tool-failed',
+    message: `Azurite, which keeps the sandbox's disks, ended by itself, and the sandbox with it. Start it again: its state is in ${folder}.`,
+  });
 }
 
 /** With --json, standard output is for the one line that programs read. */

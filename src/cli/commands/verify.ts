@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_FAILED } from '../../domain/errors.ts';
+import { generalize, listSome } from '../../domain/merge-findings.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
 import { type DiskVerdict, type Verification, verifyMachines } from '../../operations/verify.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -29,6 +30,7 @@ async function verify(
   const run = await findRun(app.state, asked.idOrWave);
   const records = await findMachines(app.state, run, asked.machine);
   const verdicts: DiskVerdict[] = [];
+  const describe = describeVerdicts();
   const verifying = verifyMachines({
     records,
     target: app.openTarget(run.wave),
@@ -38,8 +40,9 @@ async function verify(
   });
   for await (const verdict of verifying) {
     verdicts.push(verdict);
-    if (!asked.isJson) for (const line of describeVerdict(verdict)) terminal.out(line);
+    if (!asked.isJson) for (const line of describe.one(verdict)) terminal.out(line);
   }
+  for (const line of asked.isJson ? [] : describe.repeated()) terminal.out(line);
   if (asked.isJson) terminal.json(verdicts);
   if (verdicts.some(({ state }) => state !== 'same')) context.exitWith(EXIT_FAILED);
 }
@@ -52,6 +55,33 @@ function sayProgress({ terminal }: CommandContext): Verification['onProgress'] {
     if (performance.now() - saidMs < SAY_EVERY_MS) return;
     saidMs = performance.now();
     terminal.remark(`${machine} disk ${disk}: ${formatBytes(comparedBytes)} compared so far`);
+  };
+}
+
+/** Why disks were not compared is told once for each cause, and at the end of how many more it holds. */
+export function describeVerdicts(): {
+  one(verdict: DiskVerdict): string[];
+  repeated(): string[];
+} {
+  const causes = new Map<string, { first: string; more: string[] }>();
+  return {
+    one(verdict) {
+      const what = `${verdict.machine} disk ${verdict.disk}`;
+      if (verdict.state !== 'failed' && verdict.state !== 'not-comparable') return describeVerdict(verdict);
+      const said = verdict.state === 'failed' ? verdict.error.message : verdict.reason;
+      const cause = generalize(said, verdict.machine).replaceAll(`disk ${verdict.disk}`, 'disk');
+      const known = causes.get(cause);
+      if (known === undefined) {
+        causes.set(cause, { first: what, more: [] });
+        return describeVerdict(verdict);
+      }
+      known.more.push(what);
+      return [];
+    },
+    repeated: () =>
+      [...causes.values()].flatMap(({ first, more }) =>
+        more.length === 0 ? [] : [`${listSome(more)}: not compared, for the reason told of ${first}`],
+      ),
   };
 }
 

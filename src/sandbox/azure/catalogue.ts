@@ -141,6 +141,12 @@ export function checkDiskRequest(cloud: AzureCloud, { location, sku, zones }: Ma
     throw invalidParameter('sku.name', `The requested disk sku '${sku}' is invalid.`);
   }
   checkZones(zones, location);
+  if (zones.length > 0 && sku.endsWith('_ZRS')) {
+    throw invalidParameter(
+      'zones',
+      `The zones property cannot be specified for a resource with zone redundant storage account type '${sku}'.`,
+    );
+  }
   const tier = tierOf(sku);
   const held = countDisks(cloud, tier);
   if (held >= limits.disks) {

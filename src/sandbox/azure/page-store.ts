@@ -7,6 +7,8 @@ import type { SandboxLog } from '../front.ts';
 import { startAzurite } from './azurite.ts';
 
 export type PageStore = AsyncDisposable & {
+  /** Aborted when Azurite ended by itself: nothing can be read or written any more. */
+  gone: AbortSignal;
   create(name: string, lengthBytes: number): Promise<void>;
   /** Also where there is none. */
   remove(name: string): Promise<void>;
@@ -87,6 +89,7 @@ export async function openPageStore({ folder, storageKey, log }: PageStoreOption
 
   const resources = owned.move();
   return {
+    gone: azurite.gone,
     async create(name, lengthBytes) {
       const headers = { 'x-ms-blob-type': 'PageBlob', 'x-ms-blob-content-length': String(lengthBytes) };
       await expect(blob(name), [201], { method: 'PUT', query: {}, headers });

@@ -55,6 +55,8 @@ export type AzureSandbox = AsyncDisposable & {
   rights: Rights;
   faults: Faults;
   requests: RequestLog;
+  /** Aborted when the disks' store ended by itself: only a new start helps. */
+  gone: AbortSignal;
   stop(): Promise<void>;
 };
 
@@ -124,6 +126,7 @@ export async function startAzureSandbox(options: AzureSandboxOptions): Promise<A
     rights,
     faults,
     requests,
+    gone: pages.gone,
     stop,
     [Symbol.asyncDispose]: stop,
   };

@@ -19,6 +19,7 @@ export function makeControlRun(wish: {
   const wave: Wave = {
     name: id,
     file: `/etc/landfall/waves/${id}.yaml`,
+    digest: id,
     source: { kind: 'libvirt', site: null, options: { uri: 'qemu+ssh://kvm1.dc1.example/system' } },
     target: { kind: 'aws', options: { region: 'eu-central-1', bucket: 'acme-migration' } },
     machines,

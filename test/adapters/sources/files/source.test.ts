@@ -178,6 +178,8 @@ describe('the options of a machine', () => {
     [{}, /path/],
     [{ path: 'a', disks: [{ path: 'b' }] }, /either/],
     [{ path: 'a', memory: '2 GB' }, /size/],
+    [{ path: 'a', memory: 5 }, /needs a unit.*did you mean \\"5GiB\\"/],
+    [{ path: 'a', memory: 512 }, /needs a unit.*did you mean \\"512MiB\\"/],
     [{ path: 'a', cpu: 2 }, /cpu/],
     [{ disks: [{ path: 'b' }], name: 'x' }, /name/],
   ])('refuse %j', (from, message) => {

@@ -4,13 +4,13 @@ import { afterAll, beforeAll } from 'vitest';
 import { createLibvirtSource } from '../../../../adapters/sources/libvirt/source.ts';
 import { filesOf } from '../../../../src/images/fingerprint.ts';
 import { runTool } from '../../../../src/processes/child.ts';
+import { type OwnLibvirt, startLibvirt } from '../../../../tools/libvirt/libvirtd.ts';
 import { describeSourceContract, type SourceGround } from '../contract.ts';
 import { domainXml, fileDisk, makeBootDisk, qemuImg } from './guests.ts';
-import { startLibvirt, type TestLibvirt } from './libvirtd.ts';
 import { startSshd, type TestSshd } from './sshd.ts';
 
 // Its first look at qemu takes 3 s: one for all.
-let libvirt: TestLibvirt;
+let libvirt: OwnLibvirt;
 let sshd: TestSshd;
 beforeAll(async () => {
   sshd = await startSshd();

@@ -6,17 +6,17 @@ import type { StepStage } from '../../../../src/domain/job.ts';
 import type { MachineRecord } from '../../../../src/domain/machine-record.ts';
 import type { Source, SourceControl } from '../../../../src/domain/ports.ts';
 import { runStep } from '../../../../src/stages/run-step.ts';
+import { type OwnLibvirt, startLibvirt } from '../../../../tools/libvirt/libvirtd.ts';
 import { createJob, createRecord } from '../../../fakes/machine.ts';
 import { createDurableState } from '../../../fakes/step-context.ts';
 import { createFakeTarget } from '../../../fakes/target.ts';
 import { createAttempt } from '../../../stages/attempt.ts';
 import { untilDone } from '../../../stages/killed-attempts.ts';
 import { defineGuest, type GuestKind, untilBooted } from './guests.ts';
-import { startLibvirt, type TestLibvirt } from './libvirtd.ts';
 
 const live = new AbortController().signal;
 
-let libvirt: TestLibvirt;
+let libvirt: OwnLibvirt;
 let source: Source;
 let control: SourceControl;
 

@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { runTool } from '../../../../src/processes/child.ts';
-import type { TestLibvirt } from './libvirtd.ts';
+import type { OwnLibvirt } from '../../../../tools/libvirt/libvirtd.ts';
 
 export const MIB = 2 ** 20;
 const SECTOR_BYTES = 512;
@@ -65,7 +65,7 @@ ${disk.more ?? ''}<target dev='${disk.target}' bus='${bus}'/></disk>`;
 
 /** A domain with one raw disk, off. */
 export async function defineGuest(
-  libvirt: TestLibvirt,
+  libvirt: OwnLibvirt,
   guest: { name: string; kind?: GuestKind; more?: string; devices?: string },
 ): Promise<{ name: string; uuid: string; path: string }> {
   const path = await makeBootDisk(join(libvirt.folder, 'images', `${guest.name}.raw`), guest.kind);
@@ -75,7 +75,7 @@ export async function defineGuest(
 }
 
 /** Waits until the guest itself wrote to its disk: from then on it hears its power button. */
-export async function untilBooted(libvirt: TestLibvirt, uuid: string, target = 'vda'): Promise<void> {
+export async function untilBooted(libvirt: OwnLibvirt, uuid: string, target = 'vda'): Promise<void> {
   const writes = async () =>
     Number(/wr_req (\d+)/.exec(await libvirt.virsh('domblkstat', uuid, target))?.[1] ?? 0);
   await expect.poll(writes, { timeout: 20_000, interval: 100 }).toBeGreaterThan(0);

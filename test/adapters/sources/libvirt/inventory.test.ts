@@ -7,13 +7,13 @@ import { createLibvirtSource } from '../../../../adapters/sources/libvirt/source
 import type { JsonObject } from '../../../../src/domain/json.ts';
 import type { Machine } from '../../../../src/domain/machine.ts';
 import type { Finding, Source } from '../../../../src/domain/ports.ts';
+import { type OwnLibvirt, startLibvirt } from '../../../../tools/libvirt/libvirtd.ts';
 import { createStepContext } from '../../../fakes/step-context.ts';
 import { defineGuest, domainXml, fileDisk, MIB, makeBootDisk, qemuImg } from './guests.ts';
-import { startLibvirt, type TestLibvirt } from './libvirtd.ts';
 
 const live = new AbortController().signal;
 
-let libvirt: TestLibvirt;
+let libvirt: OwnLibvirt;
 let source: Source;
 
 beforeAll(async () => {

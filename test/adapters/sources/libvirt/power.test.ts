@@ -4,15 +4,15 @@ import { createLibvirtSource } from '../../../../adapters/sources/libvirt/source
 import type { Machine } from '../../../../src/domain/machine.ts';
 import type { Source, SourceControl } from '../../../../src/domain/ports.ts';
 import { tryTool } from '../../../../src/processes/child.ts';
+import { type OwnLibvirt, startLibvirt } from '../../../../tools/libvirt/libvirtd.ts';
 import { createStepContext } from '../../../fakes/step-context.ts';
 import { defineGuest, domainXml, fileDisk, type GuestKind, makeBootDisk, untilBooted } from './guests.ts';
-import { startLibvirt, type TestLibvirt } from './libvirtd.ts';
 
 const live = new AbortController().signal;
 /** A guest of one sector needs none of it; a slow host some. */
 const GRACE_MS = 15_000;
 
-let libvirt: TestLibvirt;
+let libvirt: OwnLibvirt;
 let source: Source;
 let control: SourceControl;
 

@@ -9,10 +9,10 @@ import { createRemoteImages } from '../../../../adapters/sources/libvirt/remote-
 import { sshHostOf } from '../../../../adapters/sources/libvirt/ssh.ts';
 import type { Image } from '../../../../src/domain/image.ts';
 import { sweepScratchFolders } from '../../../../src/processes/scratch-folder.ts';
+import { commandLineOf } from '../../../../tools/libvirt/libvirtd.ts';
 import { makeTempFolder, type TempFolder } from '../../../images/make-appliance.ts';
 import { compareImages } from '../../../images/qemu-img.ts';
 import { MIB, makeBootDisk, qemuImg } from './guests.ts';
-import { commandLineOf } from './libvirtd.ts';
 import { startSshd, type TestSshd } from './sshd.ts';
 
 const live = new AbortController().signal;

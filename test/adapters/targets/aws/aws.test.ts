@@ -202,9 +202,20 @@ describe('an instance', () => {
   });
 
   test('holds its address against the next plan', async () => {
-    const findings = await target.preflight([plannedWith(request.to)], context.signal);
-    const failed = findings.filter(({ level }) => level === 'fail');
-    expect(failed.map(({ message }) => message).join()).toContain(`${landing.id} has this address`);
+    const { name } = request.machine;
+    const failuresOf = async (machine: string) => {
+      const findings = await target.preflight([plannedWith(request.to, { name: machine })], context.signal);
+      return findings.filter(({ level }) => level === 'fail');
+    };
+    const [own, ...others] = await failuresOf(name);
+    expect(others).toEqual([]);
+    expect(own).toMatchObject({ landedBy: context.run, message: expect.stringContaining(landing.id) });
+    const [strange] = await failuresOf('another');
+    expect(strange).not.toHaveProperty('landedBy');
+    // What may be in service is given up last, and alone.
+    expect(strange?.remedy).toMatch(
+      new RegExp(`^Name a free address.*in service.*landfall discard ${context.run} ${name} --landed`),
+    );
   });
 
   test('that somebody terminated is replaced when import is asked again', async () => {

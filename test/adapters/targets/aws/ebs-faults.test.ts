@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Aws } from '../../../../adapters/targets/aws/clients.ts';
 import { openBlockSink } from '../../../../adapters/targets/aws/ebs-sink.ts';
@@ -89,7 +90,7 @@ describe('faults', () => {
       retryable: false,
       message:
         `Writing block 3 (at byte 1572864) of web01 disk 0 (ebs:PutSnapshotBlock on ${arn}) failed: AccessDeniedException: not authorized. ` +
-        `Grant ebs:PutSnapshotBlock on ${arn} to the identity of this worker.`,
+        `Grant ebs:PutSnapshotBlock on ${arn} to the identity of Landfall on ${hostname()} (\`aws sts get-caller-identity\` there).`,
     });
   });
 

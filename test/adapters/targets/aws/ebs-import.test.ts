@@ -123,6 +123,11 @@ describe('pre-flight of a wave by ebs-direct', () => {
     expect(failures(findings)).toEqual([expect.stringContaining(message)]);
   });
 
+  test('says of a key what is wrong with it, and nothing else', async () => {
+    const { findings } = await check({ via: 'ebs-direct', kmsKey: 'alias/disks' }, {});
+    expect(findings.filter(({ subject }) => subject === 'key alias/disks')).toHaveLength(1);
+  });
+
   test('lets disks pass that are too large for the bucket', async () => {
     const { findings } = await check({ via: 'ebs-direct' }, { traits: disksOf(20) });
     expect(failures(findings)).toEqual([]);

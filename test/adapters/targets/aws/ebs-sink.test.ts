@@ -97,15 +97,32 @@ describe('a disk', () => {
 
   test('of a later pass names its parent, and no key', async () => {
     aws = awsAt(ebs.endpoint, { kmsKey: 'arn:aws:kms:eu-central-1:111122223333:key/1234' });
-    const sink = await openBlockSink(aws, requestOf(), createStepContext(), {
-      parentSnapshotId: 'snap-00000000000000009',
-    });
+    const previous = await uploadAll(await open(createStepContext()));
+    const parent = onlySnapshot(ebs);
+    const pass = { number: 1, isLast: true, previous };
+    const context = createStepContext({ state: createDurableState() });
+    const sink = await openBlockSink(aws, { ...requestOf(), pass }, context);
+    expect(context.state.ledger).toMatchObject([{ thing: 'snapshot:0@1' }]);
     // A block that became zero shines through from the parent unless it is written.
     const bytes = Buffer.alloc(BLOCK_BYTES);
     await sink.writeBlock({ index: 5, bytes, sha256: hash('sha256', bytes, 'buffer') }, soon());
-    expect(onlySnapshot(ebs).request).toMatchObject({ ParentSnapshotId: 'snap-00000000000000009' });
-    expect(onlySnapshot(ebs).request).not.toHaveProperty('Encrypted');
-    expect(onlySnapshot(ebs).blocks.has(5)).toBe(true);
+    const snapshot = [...ebs.snapshots.values()].find(({ id }) => id !== parent.id);
+    expect(snapshot?.request).toMatchObject({ ParentSnapshotId: parent.id });
+    expect(snapshot?.request).not.toHaveProperty('Encrypted');
+    expect(snapshot?.blocks.has(5)).toBe(true);
+  });
+
+  test.each([
+    ['pending', 'target-unavailable'],
+    ['error', 'target-missing'],
+  ] as const)('of a later pass does not start from a parent that is %s', async (parentState, code) => {
+    const previous = await uploadAll(await open(createStepContext()));
+    onlySnapshot(ebs).state = parentState;
+    const pass = { number: 1, isLast: true, previous };
+    await expect(openBlockSink(aws, { ...requestOf(), pass }, createStepContext())).rejects.toMatchObject({
+      code,
+    });
+    expect(ebs.snapshots.size).toBe(1);
   });
 });
 

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
 import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { HeadBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
@@ -59,10 +60,24 @@ describe('asAwsError', () => {
     const { message, context } = asAwsError(CALL, awsError('AccessDenied', { message: 'Access Denied' }));
     expect(message).toBe(
       'Uploading web01 disk 0 (s3:PutObject on s3://acme-mig/web01.vmdk) failed: AccessDenied: Access Denied. ' +
-        'Grant s3:PutObject on s3://acme-mig/web01.vmdk to the identity of this worker.',
+        'Grant s3:PutObject on s3://acme-mig/web01.vmdk to the identity of Landfall on ' +
+        `${hostname()} (\`aws sts get-caller-identity\` there).`,
     );
     expect(context).toMatchObject({ awsCode: 'AccessDenied', requestId: 'R1' });
   });
+
+  test('a denial of somebody whom AWS names says that it is them', () => {
+    const said = 'User: arn:aws:iam::111122223333:user/mover is not authorized to perform: s3:PutObject';
+    const { message } = asAwsError(CALL, awsError('AccessDenied', { message: said }));
+    expect(message).toMatch(/Grant s3:PutObject on \S+ to arn:aws:iam::111122223333:user\/mover\.$/);
+  });
+
+  test.each(['ExpiredToken', 'InvalidClientTokenId'])(
+    '%s names the host whose credentials they are',
+    (name) => {
+      expect(asAwsError(CALL, awsError(name)).message).toContain(`credentials of Landfall on ${hostname()}`);
+    },
+  );
 
   test('says what an AggregateError holds, which says nothing itself', () => {
     const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:9'), { code: 'ECONNREFUSED' });

@@ -39,6 +39,13 @@ describe('pre-flight', () => {
     expect(findings).toMatchObject([{ level: 'fail', remedy: expect.stringContaining('network') }]);
   });
 
+  test('of a machine that no common type holds tells the largest', async () => {
+    const findings = await target.preflight([plannedWith(ground.to, { cpus: 400 })], signal);
+    expect(findings.filter(({ level }) => level === 'fail')).toMatchObject([
+      { remedy: expect.stringContaining('r6i.32xlarge (128 cpus, 1024 GiB)') },
+    ]);
+  });
+
   test('finds two machines that want one address', async () => {
     const to = { ...ground.to, privateIp: '172.31.0.99' };
     const machines = ['a', 'b'].map((name) => plannedWith(to, { name }));

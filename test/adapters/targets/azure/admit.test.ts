@@ -1,6 +1,7 @@
 /** Quarantine, and the way out of it. That admission may be asked for twice is the contract's. */
 import type { SecurityRule } from '@azure/arm-network';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { quarantineName } from '../../../../adapters/targets/azure/names.ts';
 import { openQuarantine } from '../../../../adapters/targets/azure/quarantine.ts';
 import type { Landing } from '../../../../src/domain/landing.ts';
 import { createDurableState, type DurableState, type FakeStepContext } from '../../../fakes/step-context.ts';
@@ -9,7 +10,7 @@ import { untilDone } from '../drive-target.ts';
 import { attemptOf, type MachineGround, openMachineGround } from './machine-ground.ts';
 
 const RUN = 'admitted';
-const QUARANTINE = `landfall-quarantine-${RUN}`;
+const QUARANTINE = quarantineName(RUN);
 
 let ground: MachineGround;
 let state: DurableState;
@@ -51,6 +52,14 @@ describe('a machine in quarantine', () => {
     expect(group.securityRules).toMatchObject([
       { ...everything, direction: 'Inbound' },
       { ...everything, direction: 'Outbound' },
+      ...['AzurePlatformDNS', 'AzurePlatformIMDS', 'AzurePlatformLKM'].map(
+        (destinationAddressPrefix, index) => ({
+          ...everything,
+          priority: 101 + index,
+          direction: 'Outbound',
+          destinationAddressPrefix,
+        }),
+      ),
     ]);
   }, 60_000);
 

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { discardEntry } from '../../../../adapters/targets/azure/discard.ts';
 import { findTagged, removeTagged } from '../../../../adapters/targets/azure/leftovers.ts';
+import { quarantineName } from '../../../../adapters/targets/azure/names.ts';
 import { openPageSink } from '../../../../adapters/targets/azure/page-sink.ts';
 import { BLOCK_BYTES } from '../../../../src/blocks/stream-encoder.ts';
 import type { LedgerEntry } from '../../../../src/domain/ports.ts';
@@ -175,7 +176,7 @@ async function stripTags(networkInterface: string): Promise<AsyncDisposable> {
   const nic = await network.networkInterfaces.get(GROUP, networkInterface);
   const diskNames = [vm.storageProfile?.osDisk?.name as string];
   const disks = await Promise.all(diskNames.map((name) => compute.disks.get(GROUP, name)));
-  const groupName = `landfall-quarantine-${RUN}`;
+  const groupName = quarantineName(RUN);
   const group = await network.networkSecurityGroups.get(GROUP, groupName);
   const tag = async (isOurs: boolean): Promise<void> => {
     const tagsOf = ({ tags = {} }: { tags?: Record<string, string> }) => (isOurs ? tags : {});

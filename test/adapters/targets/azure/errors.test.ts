@@ -19,8 +19,9 @@ describe('an error of Azure', () => {
     [409, 'Conflict', 'target-unavailable', true, /later/],
     [409, '', 'target-unavailable', true, /later/],
     [409, 'NicInUse', 'target-unavailable', true, /later/],
-    [409, 'OperationNotAllowed', 'target-refused', false, /said so/],
+    [412, '', 'target-unavailable', true, /later/],
     [409, 'PropertyChangeNotAllowed', 'target-refused', false, /said so/],
+    [409, 'OperationNotAllowed', 'target-refused', false, /said so/],
     [409, 'ScopeLocked', 'target-refused', false, /lock/],
     [409, 'SkuNotAvailable', 'target-refused', false, /sells/],
     [409, 'QuotaExceeded', 'target-limit', true, /quota/],
@@ -39,6 +40,28 @@ describe('an error of Azure', () => {
       /^Creating a disk \(Microsoft\.Compute\/disks\/write on disk d in g\) failed: /,
     );
     expect(error.message).toMatch(remedy);
+  });
+
+  test('of a chain without an identity is told in a sentence, the words of its links left to the cause', () => {
+    const said = 'ChainedTokenCredential authentication failed. '.repeat(30);
+    const name = 'AggregateAuthenticationError';
+    const error = asAzureError(CALL, Object.assign(new Error(said), { name }));
+    expect(error).toMatchObject({
+      code: 'target-denied',
+      context: { azureCode: name },
+      cause: { message: said },
+    });
+    expect(error.message).toMatch(/failed: nothing gives an identity of Azure, .*AZURE_TENANT_ID/);
+    expect(error.message).not.toContain('ChainedTokenCredential');
+  });
+
+  test('of a certificate that is not trusted names the variable that trusts it', () => {
+    const code = 'DEPTH_ZERO_SELF_SIGNED_CERT';
+    const error = asAzureError(CALL, Object.assign(new Error('self-signed certificate'), { code }));
+    expect(error).toMatchObject({
+      retryable: false,
+      message: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
+    });
   });
 
   test('names the linked right that is missing, not the one that was asked for', () => {
@@ -62,6 +85,19 @@ describe('an error of Azure', () => {
     expect(asAzureError(CALL, error)).toMatchObject({
       code: 'target-refused',
       message: expect.stringContaining('failed: InvalidVhd: The footer is not there.'),
+    });
+  });
+
+  test.each([
+    'The long-running operation has failed. CanceledAndSupersededDueToAnotherOperation. Superseded.',
+    'The long-running operation has failed. ReferencedResourceNotProvisioned. Not yet.',
+    'The long-running operation has failed. VMStartTimedOut. Too slow.',
+    'The long-running operation has failed. OperationNotAllowed. It is being updated by another operation.',
+    'Operation was canceled',
+  ])('that another operation caused is tried again: %s', (said) => {
+    expect(asAzureError(CALL, new Error(said))).toMatchObject({
+      code: 'target-unavailable',
+      retryable: true,
     });
   });
 

@@ -1,5 +1,6 @@
 /** What stands in the way of a machine: Azure's own refusals, and those of a bad day. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { quarantineName } from '../../../../adapters/targets/azure/names.ts';
 import type { InjectedError } from '../../../../src/sandbox/faults.ts';
 import { GROUP } from '../../../sandbox/azure/fixture.ts';
 import { type MachineGround, openMachineGround, type Prepared } from './machine-ground.ts';
@@ -144,7 +145,7 @@ describe('Resource Manager', () => {
     async (_, action, error, expected) => {
       await ground.inRun('troubled', {}, async (work, attempt) => {
         const { subscriptionId } = ground.fixture.sandbox;
-        const quarantine = `/subscriptions/${subscriptionId}/resourceGroups/${GROUP}/providers/Microsoft.Network/networkSecurityGroups/landfall-quarantine-troubled`;
+        const quarantine = `/subscriptions/${subscriptionId}/resourceGroups/${GROUP}/providers/Microsoft.Network/networkSecurityGroups/${quarantineName('troubled')}`;
         const message = error.message?.replace('QUARANTINE', quarantine);
         refuse(action, { ...error, ...(message === undefined ? {} : { message }) });
         await expect(ground.land(work, attempt())).rejects.toMatchObject(expected);

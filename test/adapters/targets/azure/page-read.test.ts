@@ -101,20 +101,22 @@ function withSnapshots(compute: ComputeManagementClient): ComputeManagementClien
     Object.assign(new Error('The Resource was not found.'), { code: 'ResourceNotFound', statusCode: 404 });
   const diskOf = (name: string): string =>
     snapshots.get(name)?.creationData?.sourceResourceId?.split('/').at(-1) ?? '';
+  const ended = <T>(work: () => T) => ({ pollUntilDone: async () => work() });
   const played = {
     async get(_: string, name: string) {
       const found = snapshots.get(name);
       if (found === undefined) throw missing();
       return found;
     },
-    async createOrUpdate(_: string, name: string, snapshot: Snapshot) {
-      snapshots.set(name, { ...snapshot, name } as Snapshot);
-      return snapshots.get(name);
-    },
+    createOrUpdate: (_: string, name: string, snapshot: Snapshot) =>
+      ended(() => {
+        snapshots.set(name, { ...snapshot, name, provisioningState: 'Succeeded' } as Snapshot);
+        return snapshots.get(name);
+      }),
     async *listByResourceGroup() {
       yield* snapshots.values();
     },
-    delete: async (_: string, name: string) => void snapshots.delete(name),
+    delete: (_: string, name: string) => ended(() => snapshots.delete(name)),
     grantAccess: (_: string, name: string, wanted: { access: 'Read'; durationInSeconds: number }) =>
       compute.disks.grantAccess(GROUP, diskOf(name), wanted, FAST),
     revokeAccess: (_: string, name: string) => compute.disks.revokeAccess(GROUP, diskOf(name), FAST),

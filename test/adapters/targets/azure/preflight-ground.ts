@@ -63,6 +63,7 @@ export async function openPreflightGround(): Promise<PreflightGround> {
     location: sandbox.location,
     endpoint: sandbox.url,
     diskType: 'Standard_LRS',
+    keepSnapshots: true,
   };
   const planned = (to: JsonObject = {}, traits: MachineTraits = {}): PlannedMachine =>
     plannedWith({ subnet: 'landfall-vnet/servers', group: 'web', ...to }, traits);

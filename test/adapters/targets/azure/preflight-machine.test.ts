@@ -63,7 +63,19 @@ describe('a name', () => {
       },
     ]);
     expect(await ground.failures({ to: { name: 'landed' }, traits: { name: 'old01' } })).toMatchObject([
-      { message: 'this machine is there already, as run run-7 made it' },
+      { message: 'this machine is there already, as run run-7 made it', landedBy: 'run-7' },
+    ]);
+    expect((await ground.failures({ to: { name: 'landed' } }))[0]).not.toHaveProperty('landedBy');
+  });
+
+  test('that the machine itself has holds neither its address nor its quota against it', async () => {
+    // `landed` of the test above is old01; 21 cores are more than the subscription has.
+    const privateIp = await addressOf('landed-nic');
+    const own = ground.planned({ name: 'landed', privateIp }, { name: 'old01', cpus: 21 });
+    expect(await ground.failures({ machines: [own] })).toMatchObject([{ landedBy: 'run-7' }]);
+    const other = ground.planned({ privateIp }, { name: 'other' });
+    expect(await ground.failures({ machines: [other] })).toMatchObject([
+      { message: 'something has this address already' },
     ]);
   });
 
@@ -172,9 +184,19 @@ describe('a size', () => {
   test.each<[string, JsonObject, MachineTraits]>([
     ['without Premium disks takes others', { size: 'Standard_A2_v2', diskType: 'StandardSSD_LRS' }, {}],
     ['in a zone where it is sold', { size: 'Standard_D2s_v5', zone: '1' }, {}],
+    ['in a zone that is given as a number', { size: 'Standard_D2s_v5', zone: 1 }, {}],
     ['without Trusted Launch boots by UEFI', { size: 'standard_m8ms' }, { firmware: 'uefi' }],
   ])('%s', async (_, to, traits) => {
     expect(await ground.failures({ to, traits })).toEqual([]);
+  });
+
+  test('of no machine so large is refused, and the largest one told', async () => {
+    expect(await ground.failures({ traits: { cpus: 400 } })).toMatchObject([
+      {
+        remedy: expect.stringMatching(/largest common one there is Standard_E64a?s_v5 \(64 cpus, 512 GiB\)/),
+      },
+      { subject: expect.stringContaining('quotas') },
+    ]);
   });
 
   test('that is smaller than the machine is warned of', async () => {
@@ -209,6 +231,11 @@ describe('Secure Boot', () => {
 });
 
 /** One that nobody need boot from. */
+async function addressOf(nic: string): Promise<string> {
+  const { ipConfigurations = [] } = await ground.fixture.network.networkInterfaces.get(GROUP, nic);
+  return ipConfigurations[0]?.privateIPAddress as string;
+}
+
 async function makeMachine(name: string, tags: Record<string, string>): Promise<void> {
   const { compute, network, sandbox, upload } = ground.fixture;
   const disk = await upload(`${name}-os`, fixedVhd(Buffer.from('x')));

@@ -95,6 +95,13 @@ describe('Resource Manager', () => {
   );
 });
 
+test('says that verify will not be possible where no snapshots are kept', async () => {
+  expect(await ground.warnings({ options: { keepSnapshots: false } })).toMatchObject([
+    { subject: 'landfall verify', remedy: expect.stringContaining('keepSnapshots: true') },
+  ]);
+  expect(await ground.warnings({})).toEqual([]);
+});
+
 describe('the role of docs/azure.md', () => {
   const ROLE = [
     ...LANDING_ACTIONS,
@@ -239,11 +246,15 @@ describe('the network', () => {
       destinationAddressPrefix: '*',
       destinationPortRange: '*',
     };
-    const securityRules = ['Inbound', 'Outbound'].map((direction) => ({
+    const all = ['Inbound', 'Outbound'].map((direction) => ({ ...rule, direction, name: direction }));
+    const platform = ['DNS', 'IMDS', 'LKM'].map((service, index) => ({
       ...rule,
-      direction,
-      name: direction,
+      direction: 'Outbound',
+      name: service,
+      priority: 101 + index,
+      destinationAddressPrefix: `AzurePlatform${service}`,
     }));
+    const securityRules = [...all, ...platform];
     const { network, sandbox } = ground.fixture;
     const group = { location: sandbox.location, securityRules };
     await network.networkSecurityGroups.createOrUpdate(GROUP, 'shut', group, FAST);

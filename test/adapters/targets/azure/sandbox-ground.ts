@@ -44,7 +44,11 @@ export async function openSandboxGround(options: Partial<AzureSandboxOptions> = 
 const REFUSED: readonly RefusedPlan[] = [
   { name: 'no resource group', options: { resourceGroup: 'nowhere' }, message: /there is none/ },
   { name: 'no location', options: { location: 'atlantis' }, message: /no such location/ },
-  { name: 'no network', to: { subnet: 'nowhere/servers' }, message: /no such network/ },
+  {
+    name: 'no network',
+    to: { subnet: 'nowhere/servers' },
+    message: /no such network.*; it has .*landfall-vnet/,
+  },
   { name: 'no subnet', to: { subnet: 'landfall-vnet/nowhere' }, message: /no such subnet; it has servers/ },
   {
     name: 'network of another subscription',
@@ -53,7 +57,7 @@ const REFUSED: readonly RefusedPlan[] = [
   },
   { name: 'address outside', to: { privateIp: '10.1.2.3' }, message: /is not in 10\.20\.0\.0\/20/ },
   { name: 'address reserved', to: { privateIp: '10.20.0.3' }, message: /first four addresses/ },
-  { name: 'no group', to: { group: 'nobody' }, message: /no such network security group/ },
+  { name: 'no group', to: { group: 'nobody' }, message: /no such network security group.*; it has .*web/ },
   {
     name: 'group of another subscription',
     to: { group: idElsewhere('networkSecurityGroups/web') },

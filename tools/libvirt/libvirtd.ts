@@ -1,14 +1,15 @@
 /**
- * A libvirt of a test's own: its configuration, its sockets, its images and its guests are in one temporary folder, so
- * that it neither sees nor disturbs that of the host. libvirtd as root would use the host's folders; it runs as nobody.
+ * A libvirt of one's own, for tests and the demo: its configuration, its sockets, its images and its guests are in one
+ * temporary folder, so that it neither sees nor disturbs that of the host. libvirtd as root would use the host's folders;
+ * it runs as nobody.
  */
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { vi } from 'vitest';
-import { type RunningTool, runTool, startTool, tryTool } from '../../../../src/processes/child.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type RunningTool, runTool, startTool, tryTool } from '../../src/processes/child.ts';
 
-export type TestLibvirt = AsyncDisposable & {
+export type OwnLibvirt = AsyncDisposable & {
   /** For virsh and for the source. */
   uri: string;
   socketPath: string;
@@ -24,9 +25,10 @@ export type TestLibvirt = AsyncDisposable & {
 };
 
 const NOBODY = 65534;
+const PATIENCE_MS = 20_000;
 const isRoot = process.getuid?.() === 0;
 
-export async function startLibvirt(): Promise<TestLibvirt> {
+export async function startLibvirt(): Promise<OwnLibvirt> {
   const folder = await mkdtemp(join(tmpdir(), 'lf-virt-'));
   const socketPath = join(folder, 's', 'libvirt-sock');
   const uri = `qemu+unix:///session?socket=${socketPath}`;
@@ -40,7 +42,7 @@ export async function startLibvirt(): Promise<TestLibvirt> {
   const start = async () => {
     server = await startDaemon(folder);
     const answers = () => tryTool({ command: 'virsh', args: ['-q', '-c', uri, 'list'] });
-    await vi.waitUntil(async () => (await answers()).exitCode === 0, { timeout: 20_000, interval: 50 });
+    await until(async () => (await answers()).exitCode === 0, 'libvirtd to answer');
   };
   const stop = async () => {
     await server?.stop();
@@ -121,7 +123,15 @@ async function endGuests(folder: string): Promise<void> {
     if (!isOurs) continue;
     process.kill(pid, 'SIGKILL');
     const isGone = async () => (await commandLineOf(pid)) === '';
-    await vi.waitUntil(isGone, { timeout: 10_000, interval: 20 });
+    await until(isGone, `the guest's process ${pid} to end`);
+  }
+}
+
+async function until(isReached: () => Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!(await isReached())) {
+    if (performance.now() > deadline) throw new Error(`Waited ${PATIENCE_MS / 1000} s in vain for ${what}`);
+    await sleep(50);
   }
 }
 
