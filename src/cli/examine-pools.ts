@@ -3,13 +3,13 @@ import { asLandfallError } from '../domain/errors.ts';
 import { warned } from '../domain/finding.ts';
 import type { Finding } from '../domain/ports.ts';
 import { readUpNote } from '../home.ts';
-import { describeUnserved, type PoolNeeds, unservedBy } from '../operations/served-pools.ts';
+import { describeUnserved, unservedBy } from '../operations/served-pools.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import { closeRedis, openRedis, pingRedis } from '../state/redis.ts';
 import type { CommandContext } from './command-context.ts';
 
 /** Nothing to say where `run` would start an `up` with all pools by itself. */
-export async function examinePools({ config }: CommandContext, needs: PoolNeeds): Promise<Finding[]> {
+export async function examinePools({ config }: CommandContext, site: string | null): Promise<Finding[]> {
   const { home, redisUrl } = config();
   const url = redisUrl ?? (await readUpNote(home))?.redisUrl ?? null;
   if (url === null) return [];
@@ -22,7 +22,7 @@ export async function examinePools({ config }: CommandContext, needs: PoolNeeds)
   try {
     const workers = await liveWorkers(redis);
     if (!workers.some(({ schedules }) => schedules)) return [];
-    return unservedBy(workers, needs).map((unserved) => {
+    return unservedBy(workers, site).map((unserved) => {
       const { message, remedy } = describeUnserved(unserved);
       return warned('workers', message, remedy);
     });

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT_FAILED, EXIT_LANDED, EXIT_PARTIAL } from '../domain/errors.ts';
 import type { StoredEvent } from '../domain/events.ts';
-import { isControlled, isUnderWay, type MachineRecord } from '../domain/machine-record.ts';
+import { isUnderWay, type MachineRecord } from '../domain/machine-record.ts';
 import { isEnded, type RunRecord } from '../domain/run-record.ts';
 import { findRun } from '../operations/find-run.ts';
 import { describeUnserved, findUnserved } from '../operations/served-pools.ts';
@@ -164,9 +164,9 @@ function createWorkerWatch(
   isDue();
   let lastSaid = '';
   return {
-    async check({ run, machines }) {
+    async check({ run }) {
       if (!isDue()) return;
-      const lines = await describeMissing(state, { run, machines });
+      const lines = await describeMissing(state, run);
       const text = lines.join('\n');
       if (text !== lastSaid) for (const line of lines) say(line);
       lastSaid = text;
@@ -174,14 +174,10 @@ function createWorkerWatch(
   };
 }
 
-async function describeMissing(
-  state: State,
-  { run, machines }: { run: RunRecord; machines: readonly MachineRecord[] },
-): Promise<string[]> {
+async function describeMissing(state: State, run: RunRecord): Promise<string[]> {
   if ((await liveWorkers(state.redis)).length === 0)
     return ['No worker is alive: the run waits. Start one with `landfall up` or `landfall worker`.'];
-  const needs = { site: run.wave.source.site, isControlled: machines.some(isControlled) };
-  const missing = (await findUnserved(state, needs)).map(describeUnserved);
+  const missing = (await findUnserved(state, run.wave.source.site)).map(describeUnserved);
   return missing.map(({ message, remedy }) => `${message}. ${remedy}`);
 }
 

@@ -3,27 +3,18 @@ import { isSiteBound, POOLS, type PoolName, queueName } from '../domain/job.ts';
 import { type Heartbeat, liveWorkers } from '../state/heartbeats.ts';
 import type { State } from '../state/state.ts';
 
-export type PoolNeeds = {
-  /** Of the wave's source. */
-  site: string | null;
-  /** Does its source turn machines off and on? */
-  isControlled: boolean;
-};
-
 export type Unserved = { pools: readonly PoolName[]; site: string | null };
 
-/** By site: those that no live worker serves. */
-export async function findUnserved(state: State, needs: PoolNeeds): Promise<Unserved[]> {
-  return unservedBy(await liveWorkers(state.redis), needs);
+/** By site: those that no live worker serves. `site`: of the wave's source. */
+export async function findUnserved(state: State, site: string | null): Promise<Unserved[]> {
+  return unservedBy(await liveWorkers(state.redis), site);
 }
 
-export function unservedBy(workers: readonly Heartbeat[], { site, isControlled }: PoolNeeds): Unserved[] {
+export function unservedBy(workers: readonly Heartbeat[], site: string | null): Unserved[] {
   const served = new Set(
     workers.flatMap((worker) => worker.pools.map(({ stage }) => queueName(stage, worker.site))),
   );
-  const missing = POOLS.filter(
-    (pool) => (pool !== 'power' || isControlled) && !served.has(queueName(pool, site)),
-  );
+  const missing = POOLS.filter((pool) => !served.has(queueName(pool, site)));
   const bySite = Map.groupBy(missing, (pool) => (isSiteBound(pool) ? site : null));
   return [...bySite].map(([of, pools]) => ({ pools, site: of }));
 }

@@ -14,32 +14,25 @@ const worker = (site: string | null, pools: readonly (typeof POOLS)[number][] = 
 
 describe('the pools that a run needs', () => {
   test('are served by one worker that has them all', () => {
-    expect(unservedBy([worker(null)], { site: null, isControlled: true })).toEqual([]);
+    expect(unservedBy([worker(null)], null)).toEqual([]);
   });
 
   test('of a site are served at that site only; import and validate anywhere', () => {
-    expect(unservedBy([worker(null)], { site: 'dc1', isControlled: false })).toEqual([
-      { pools: ['export', 'convert', 'upload'], site: 'dc1' },
+    expect(unservedBy([worker(null)], 'dc1')).toEqual([
+      { pools: ['export', 'convert', 'upload', 'power'], site: 'dc1' },
     ]);
-    expect(
-      unservedBy([worker('dc2', ['import', 'validate']), worker('dc1', ['export', 'convert', 'upload'])], {
-        site: 'dc1',
-        isControlled: false,
-      }),
-    ).toEqual([]);
+    const atSite = worker('dc1', ['export', 'convert', 'upload', 'power']);
+    expect(unservedBy([worker('dc2', ['import', 'validate']), atSite], 'dc1')).toEqual([]);
   });
 
-  test('hold power only where the source turns machines off and on', () => {
+  test('hold power, without which nothing is admitted', () => {
     const workers = [worker(null, ['export', 'convert', 'upload', 'import', 'validate'])];
-    expect(unservedBy(workers, { site: null, isControlled: false })).toEqual([]);
-    expect(unservedBy(workers, { site: null, isControlled: true })).toEqual([
-      { pools: ['power'], site: null },
-    ]);
+    expect(unservedBy(workers, null)).toEqual([{ pools: ['power'], site: null }]);
   });
 
-  test('of a worker of a site do not serve waves without one', () => {
-    expect(unservedBy([worker('dc1')], { site: null, isControlled: false })).toEqual([
-      { pools: ['export', 'convert', 'upload'], site: null },
+  test('are not served by a worker of a site for waves without one', () => {
+    expect(unservedBy([worker('dc1')], null)).toEqual([
+      { pools: ['export', 'convert', 'upload', 'power'], site: null },
     ]);
   });
 });

@@ -34,8 +34,10 @@ async function showPlan(context: CommandContext, file: string, options: PlanOpti
   const { terminal } = context;
   await using workshop = await openWorkshopFor(context);
   const planned = await planFile(context, workshop, file);
-  const needs = { site: planned.wave.source.site, isControlled: planned.isControlled };
-  const plan = { ...planned, findings: [...planned.findings, ...(await examinePools(context, needs))] };
+  const plan = {
+    ...planned,
+    findings: [...planned.findings, ...(await examinePools(context, planned.wave.source.site))],
+  };
   const isRefused = plan.findings.some((finding) => finding.level === 'fail');
   if (options.json === true) {
     terminal.json({

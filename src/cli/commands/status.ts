@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { createLogUpdate } from 'log-update';
 import { isWindowOver, lastRollbackAt, phaseOf } from '../../domain/advance-wave.ts';
-import { isControlled, MACHINE_STATUSES } from '../../domain/machine-record.ts';
+import { MACHINE_STATUSES } from '../../domain/machine-record.ts';
 import { isEnded, type MachineCounts, type RunRecord } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
 import { findUnserved } from '../../operations/served-pools.ts';
@@ -96,8 +96,7 @@ async function lookAtRun(view: View, idOrWave: string): Promise<Shown> {
 async function readStanding({ state }: View, run: RunRecord): Promise<RunStanding> {
   const machines = await state.machines.all(run.id, run.machines);
   const [progress, counts] = [await state.progress.read(run.id), await state.machines.counts(run.id)];
-  const needs = { site: run.wave.source.site, isControlled: machines.some(isControlled) };
-  const unserved = isEnded(run.status) ? [] : await findUnserved(state, needs);
+  const unserved = isEnded(run.status) ? [] : await findUnserved(state, run.wave.source.site);
   return { run, machines, progress, counts, unserved, now: await state.clock.now() };
 }
 
