@@ -50,7 +50,12 @@ export async function startWorkers(options: {
     schedules,
   };
   stack.use(await keepBeating(app, heartbeat));
-  if (schedules) stack.use(await startScheduler({ state, queues, conductor, onError }));
+  if (schedules) {
+    stack.use(await startScheduler({ state, queues, conductor, onError }));
+    // Only who schedules loads the mailer.
+    const { startNotifier } = await import('./notify/notifier.ts');
+    stack.use(startNotifier({ state, onError }));
+  }
   const pools: Pool[] = [];
   stack.use(
     await listenForStops(state.redis, (signal) => {

@@ -24,7 +24,8 @@ export async function ensureUp(context: CommandContext, wave: Wave): Promise<voi
     return;
   }
   const { log } = homeFiles(config.home);
-  const started = await startDetached(config, log);
+  const { site } = wave.source;
+  const started = await startDetached(config, { logFile: log, site });
   const deadline = performance.now() + START_TIMEOUT_MS;
   let note = await readUpNote(config.home);
   for (; note === null; note = await readUpNote(config.home)) {
@@ -40,7 +41,7 @@ export async function ensureUp(context: CommandContext, wave: Wave): Promise<voi
     return;
   }
   terminal.remark(
-    `No \`landfall up\` was running: started one in the background (log: ${log}; end it with \`landfall down\`).`,
+    `No \`landfall up\` was running: started one in the background${site === null ? '' : ` for site ${site}`} (log: ${log}; end it with \`landfall down\`).`,
   );
 }
 
@@ -60,13 +61,15 @@ async function isServed({ home, redisUrl }: Config): Promise<boolean> {
 
 async function startDetached(
   { home }: Config,
-  logFile: string,
+  { logFile, site }: { logFile: string; site: string | null },
 ): Promise<{ pid: number | undefined; hasEnded(): boolean; end(): void }> {
   await mkdir(home, { recursive: true });
   await using log = await open(logFile, 'a');
   const [entry] = process.argv.slice(1);
   if (entry === undefined) throw new TypeError('landfall was not started from a file');
-  const child = spawn(process.execPath, [...SMALL_HEAP_FLAGS, entry, 'up'], {
+  // The plan has read the images from here.
+  const atSite = site === null ? [] : ['--site', site];
+  const child = spawn(process.execPath, [...SMALL_HEAP_FLAGS, entry, 'up', ...atSite], {
     detached: true,
     stdio: ['ignore', log.fd, log.fd],
     env: { ...process.env, LANDFALL_HOME: home },

@@ -1,10 +1,13 @@
 /** What `run` and `watch` share: follow, show the proofs of what landed and why the rest did not, set the exit status. */
 
 import type { MachineRecord } from '../domain/machine-record.ts';
+import { isEnded } from '../domain/run-record.ts';
 import { findRun } from '../operations/find-run.ts';
+import { sourcesOff } from '../operations/sources-off.ts';
 import type { View } from '../view.ts';
 import type { CommandContext } from './command-context.ts';
 import { showProofs } from './commands/proof.ts';
+import { describeOff } from './describe-off.ts';
 import { EXIT_DETACHED, exitStatusOfRun, followRun } from './follow.ts';
 import { adviseRetry } from './retry-advice.ts';
 
@@ -16,7 +19,7 @@ export async function followToEnd(
   const { terminal } = context;
   const before = await findRun(view.state, options.run);
   // An ended run has nothing to follow; NDJSON still gives its history.
-  const isOver = before.status !== 'running' && !options.json;
+  const isOver = isEnded(before.status) && !options.json;
   const run = isOver ? before : await followRun(view, context, options);
   if (run === null) {
     terminal.remark(`Detached. The run goes on: \`landfall watch ${options.run}\` follows it again.`);
@@ -33,6 +36,11 @@ export async function followToEnd(
   const machines = await view.state.machines.all(run.id, run.machines);
   const failed = machines.filter((record) => record.status === 'failed');
   for (const record of failed) terminal.out(`✖ ${isOver ? describeFailure(record) : nameFailure(record)}`);
+  for (const { machine, error } of machines.filter(({ status }) => status === 'rolled-back'))
+    terminal.out(
+      `◀ ${machine.name} was rolled back, and runs at its source: ${error?.message ?? 'an operator said so'}`,
+    );
+  for (const line of describeOff(run.id, sourcesOff(machines))) terminal.out(line);
   const discarded = machines.filter(({ status }) => status === 'discarded');
   if (isOver && discarded.length > 0) terminal.out(describeDiscarded(discarded));
   for (const [index, advice] of adviseRetry(run.id, failed).entries())

@@ -2,13 +2,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT_FAILED, EXIT_LANDED, EXIT_PARTIAL } from '../domain/errors.ts';
 import type { StoredEvent } from '../domain/events.ts';
-import type { MachineRecord } from '../domain/machine-record.ts';
+import { isUnderWay, type MachineRecord } from '../domain/machine-record.ts';
 import { isEnded, type RunRecord } from '../domain/run-record.ts';
 import { findRun } from '../operations/find-run.ts';
+import { describeUnserved, findUnserved } from '../operations/served-pools.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
+import type { State } from '../state/state.ts';
 import type { View } from '../view.ts';
 import type { CommandContext } from './command-context.ts';
 import { openLiveScreen } from './live-screen.ts';
+import { whyNothingStarts } from './run-facts.ts';
 import { describeEvent, describeLine, machineLine, type RunSnapshot } from './run-view.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -21,6 +24,7 @@ const POLL_MS = 250;
 const PLAIN_PROGRESS_MS = 5_000;
 const JSON_PROGRESS_MS = 1_000;
 const WORKER_CHECK_MS = 10_000;
+const REMINDER_MS = 600_000;
 
 /** Gives the run at rest, or null when the operator detached. */
 export async function followRun(
@@ -43,7 +47,7 @@ export async function followRun(
       for (const event of seen.events) screen.event(event);
       screen.show(seen);
       if (isEnded(seen.run.status)) return seen.run;
-      await Promise.race([workers.check(), detached]);
+      await Promise.race([workers.check(seen), detached]);
       await sleep(POLL_MS, undefined, { signal: interrupted }).catch(() => {});
     }
   } finally {
@@ -67,7 +71,7 @@ export function exitStatusOfRun(run: RunRecord): number {
   }
 }
 
-type RunLook = RunSnapshot & { run: RunRecord; events: readonly StoredEvent[] };
+export type RunLook = RunSnapshot & { run: RunRecord; events: readonly StoredEvent[] };
 
 /** Each look reads only what changed since the last one: events name the machines whose records are read again. */
 function watchRun({ view: { state }, run: id }: { view: View; run: string }): { look(): Promise<RunLook> } {
@@ -84,7 +88,8 @@ function watchRun({ view: { state }, run: id }: { view: View; run: string }): { 
       const stale = records.size === 0 ? run.machines : [...new Set(named)];
       for (const record of await state.machines.all(id, stale)) records.set(record.machine.name, record);
       const machines = run.machines.flatMap((name) => records.get(name) ?? []);
-      return { run, events, machines, progress: await state.progress.read(id), now: Date.now() };
+      const [progress, now] = [await state.progress.read(id), await state.clock.now()];
+      return { run, events, machines, progress, now };
     },
   };
 }
@@ -92,7 +97,7 @@ function watchRun({ view: { state }, run: id }: { view: View; run: string }): { 
 export type Screen = {
   say(line: string): void;
   event(event: StoredEvent): void;
-  show(snapshot: RunSnapshot): void;
+  show(look: RunLook): void;
   end(): void;
 };
 
@@ -109,7 +114,7 @@ function openJsonScreen(terminal: Terminal): Screen {
     show(snapshot) {
       if (!isDue()) return;
       for (const record of snapshot.machines) {
-        if (record.status === 'moving') terminal.json({ type: 'progress', ...machineLine(record, snapshot) });
+        if (isUnderWay(record.status)) terminal.json({ type: 'progress', ...machineLine(record, snapshot) });
       }
     },
     end() {},
@@ -118,7 +123,9 @@ function openJsonScreen(terminal: Terminal): Screen {
 
 function openPlainScreen(terminal: Terminal): Screen {
   const isDue = every(PLAIN_PROGRESS_MS);
+  const isReminder = every(REMINDER_MS);
   const said = new Map<string, string>();
+  let lastReason: string | null = null;
   return {
     say: (line) => terminal.out(line),
     event(event) {
@@ -126,9 +133,14 @@ function openPlainScreen(terminal: Terminal): Screen {
       if (line !== null) terminal.out(line);
     },
     show(snapshot) {
+      const reason = whyNothingStarts(snapshot.run, snapshot.now);
+      // The time that is left changes with every look: said once for each reason, and every ten minutes.
+      const isNews = kindOf(reason) !== kindOf(lastReason) || isReminder();
+      if (reason !== null && isNews) terminal.out(`         ${reason}`);
+      lastReason = reason;
       if (!isDue()) return;
       for (const record of snapshot.machines) {
-        if (record.status !== 'moving') continue;
+        if (!isUnderWay(record.status)) continue;
         const line = describeLine(machineLine(record, snapshot));
         if (said.get(record.machine.name) !== line) terminal.out(`         ${line}`);
         said.set(record.machine.name, line);
@@ -138,20 +150,35 @@ function openPlainScreen(terminal: Terminal): Screen {
   };
 }
 
-/** Says once when nobody serves the run. */
-function createWorkerWatch({ state }: View, say: (line: string) => void): { check(): Promise<void> } {
+/** `Waits for its window`: what a reason says before it comes to times. */
+function kindOf(reason: string | null): string {
+  return reason?.split(':')[0] ?? '';
+}
+
+/** Says once when nobody serves the run, or a pool of it. */
+function createWorkerWatch(
+  { state }: View,
+  say: (line: string) => void,
+): { check(look: RunLook): Promise<void> } {
   const isDue = every(WORKER_CHECK_MS);
   isDue();
-  let isMissed = false;
+  let lastSaid = '';
   return {
-    async check() {
+    async check({ run }) {
       if (!isDue()) return;
-      const isServed = (await liveWorkers(state.redis)).length > 0;
-      if (!isServed && !isMissed)
-        say('No worker is alive: the run waits. Start one with `landfall up` or `landfall worker`.');
-      isMissed = !isServed;
+      const lines = await describeMissing(state, run);
+      const text = lines.join('\n');
+      if (text !== lastSaid) for (const line of lines) say(line);
+      lastSaid = text;
     },
   };
+}
+
+async function describeMissing(state: State, run: RunRecord): Promise<string[]> {
+  if ((await liveWorkers(state.redis)).length === 0)
+    return ['No worker is alive: the run waits. Start one with `landfall up` or `landfall worker`.'];
+  const missing = (await findUnserved(state, run.wave.source.site)).map(describeUnserved);
+  return missing.map(({ message, remedy }) => `${message}. ${remedy}`);
 }
 
 function every(periodMs: number): () => boolean {

@@ -3,6 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { createLogUpdate } from 'log-update';
 import type { StoredEvent } from '../domain/events.ts';
 import type { Screen } from './follow.ts';
+import { whyNothingStarts } from './run-facts.ts';
 import { describeEvent, machineLine, renderMachine } from './run-view.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -26,9 +27,9 @@ export function openLiveScreen(terminal: Terminal): Screen {
     },
     show(snapshot) {
       const width = Math.max(...snapshot.machines.map((record) => record.machine.name.length));
-      frame = snapshot.machines.map((record) =>
-        cutLine(renderMachine(machineLine(record, snapshot), width), terminal.columns),
-      );
+      const why = whyNothingStarts(snapshot.run, snapshot.now);
+      const lines = snapshot.machines.map((record) => renderMachine(machineLine(record, snapshot), width));
+      frame = [...(why === null ? [] : [why]), ...lines].map((line) => cutLine(line, terminal.columns));
       live(frame.join('\n'));
     },
     end() {
@@ -73,6 +74,7 @@ function isRoutine(event: StoredEvent): boolean {
     case 'machine':
       return true;
     case 'run':
+    case 'remark':
     case 'operator':
       return false;
   }

@@ -27,6 +27,11 @@ export function logEvent(log: Log, event: RunEvent): void {
       });
       return;
     }
+    case 'remark': {
+      const { run, level, message } = event;
+      log(level, `${message} (run ${run})`, { run });
+      return;
+    }
     case 'run':
     case 'log':
     case 'operator':

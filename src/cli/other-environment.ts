@@ -20,10 +20,11 @@ export async function findOtherEnvironment(
   };
 }
 
-function namedBy({ source, target, machines }: Wave): string[] {
+function namedBy({ source, target, machines, notify }: Wave): string[] {
   return listEnvReferences([
     source.options,
     target.options,
-    ...machines.flatMap(({ from, to }) => [from, to]),
+    ...machines.flatMap(({ from, to, hooks }) => [from, to, JSON.stringify(hooks)]),
+    JSON.stringify(notify),
   ]);
 }

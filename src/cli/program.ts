@@ -2,18 +2,25 @@
 import { Command } from 'commander';
 import { ENVIRONMENT } from '../config.ts';
 import type { CommandContext } from './command-context.ts';
+import { addApprove } from './commands/approve.ts';
 import { addArchive } from './commands/archive.ts';
+import { addAudit } from './commands/audit.ts';
 import { addCancel } from './commands/cancel.ts';
 import { addCleanup } from './commands/cleanup.ts';
+import { addCommit } from './commands/commit.ts';
+import { addCutover } from './commands/cutover.ts';
 import { addDiscard } from './commands/discard.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
+import { addHold } from './commands/hold.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addLimit } from './commands/limit.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPlan } from './commands/plan.ts';
 import { addProof } from './commands/proof.ts';
+import { addRelease } from './commands/release.ts';
 import { addRetry } from './commands/retry.ts';
+import { addRollback } from './commands/rollback.ts';
 import { addRun } from './commands/run.ts';
 import { addSandbox } from './commands/sandbox.ts';
 import { addStatus } from './commands/status.ts';
@@ -26,7 +33,7 @@ import { VERSION } from './version.ts';
 const EXIT_HELP = `
 Exit status:
   0    landed (or done)
-  1    failed
+  1    failed, or rolled back
   2    usage or invalid input: nothing was started
   3    some machines landed and some did not
   130  detached by Ctrl-C; the run goes on
@@ -53,7 +60,14 @@ export function createProgram(context: CommandContext): Command {
     addProof,
     addVerify,
     addLogs,
+    addAudit,
+    addApprove,
+    addCutover,
+    addHold,
+    addRelease,
     addRetry,
+    addRollback,
+    addCommit,
     addLimit,
     addCancel,
     addDiscard,

@@ -1,11 +1,13 @@
 /** A run on a terminal, as pure functions: one line per machine with stage, bar, rate and ETA. */
 import pc from 'picocolors';
 import { formatBytes } from '../domain/byte-size.ts';
+import type { SavedError } from '../domain/errors.ts';
 import type { StoredEvent } from '../domain/events.ts';
 import { stepKey } from '../domain/job.ts';
-import type { MachineRecord, Step } from '../domain/machine-record.ts';
+import { isUnderWay, type MachineRecord, type Step } from '../domain/machine-record.ts';
 import type { StepProgress } from '../state/progress-board.ts';
 import { formatDuration, formatRate, formatTime } from './format.ts';
+import { describeSay } from './run-facts.ts';
 
 export type RunSnapshot = {
   machines: readonly MachineRecord[];
@@ -35,8 +37,9 @@ export type MachineLine = {
 };
 
 export function machineLine(record: MachineRecord, { progress, now }: RunSnapshot): MachineLine {
-  const isMoving = record.status === 'moving';
-  const steps = isMoving ? Object.values(record.steps).filter((step) => step.state === 'active') : [];
+  const steps = isUnderWay(record.status)
+    ? Object.values(record.steps).filter((step) => step.state === 'active')
+    : [];
   const ofStage = Object.values(record.steps).filter((step) => step.stage === steps[0]?.stage);
   const shown = progress.filter(
     (each) => each.machine === record.machine.name && ofStage.some((step) => stepKey(step) === each.step),
@@ -74,7 +77,7 @@ function bytesToCome({ prepared }: MachineRecord, { stage, disk }: Step): number
 export function renderMachine(line: MachineLine, nameWidth: number): string {
   const name = line.machine.padEnd(nameWidth);
   const stage = line.stage.padEnd(9);
-  if (line.status !== 'moving')
+  if (!isUnderWay(line.status))
     return `${sign(line.status)} ${name}  ${paintStatus(line.status, stage)} ${line.note}`.trimEnd();
   // Nobody knows how far it is (the cloud imports, a guest boots): the room is the note's.
   if (line.totalBytes === 0) {
@@ -123,6 +126,8 @@ export function describeEvent(event: StoredEvent, now: number = Date.now()): str
       return `${at} ${event.machine} ${event.step} ${describeStep(event)}`;
     case 'log':
       return `${at} ${event.machine} ${event.step} ${event.level === 'info' ? '' : `${event.level}: `}${event.message}`;
+    case 'remark':
+      return `${at} run ${event.run} ${event.level === 'info' ? '' : `${event.level}: `}${event.message}`;
     case 'operator':
       return `${at} ${event.machine ?? event.run} ${event.action} by ${event.by}${event.reason === null ? '' : ` (${event.reason})`}`;
     default:
@@ -151,13 +156,30 @@ function noteOf(of: {
   now: number;
 }): string {
   const { record, steps, live, now } = of;
-  if (record.error !== null) return record.error.message.split('\n')[0] ?? '';
-  if (record.status === 'landed') return record.landing?.id ?? '';
+  switch (record.status) {
+    case 'blocked':
+      return `after ${record.after.join(', ')}`;
+    case 'landed':
+      return `${record.landing?.id ?? ''}${record.committedAt === null ? '' : ' committed'}`.trim();
+    case 'held':
+      if (record.hold !== null) return `held by ${describeSay(record.hold, now)}`;
+      break;
+    case 'rolled-back':
+      return `runs at its source${record.error === null ? '' : `: ${firstLine(record.error)}`}`;
+    default:
+  }
+  const isMoving = isUnderWay(record.status);
+  if (record.error !== null && !isMoving) return firstLine(record.error);
   const waiting = steps.find((step) => step.notBefore !== null && step.notBefore > now);
   if (waiting?.error) {
     return `try ${waiting.try} in ${formatDuration((waiting.notBefore ?? now) - now)}: ${waiting.error.message.split('\n')[0]}`;
   }
-  return live.find((each) => each.note !== '')?.note ?? '';
+  const noted = live.find((each) => each.note !== '')?.note;
+  return noted ?? (record.error === null ? '' : firstLine(record.error));
+}
+
+function firstLine({ message }: SavedError): string {
+  return message.split('\n')[0] ?? '';
 }
 
 function sign(status: MachineRecord['status']): string {

@@ -44,11 +44,16 @@ export function lastRollbackAt({ wave, window }: Pick<RunRecord, 'wave' | 'windo
   return window.closesAt - wave.window.rollbackSeconds * 1000;
 }
 
+/** Its window has closed, and none follows: only a person can open one again. */
+export function isWindowOver(record: RunRecord, now: number): boolean {
+  return phaseOf(record, now) === 'over' && nextOf(record, now) === null;
+}
+
 export function advanceWave(before: RunRecord, counts: RunCounts, now: number): WaveAdvance {
   const record = withGates(withNextWindow(before, counts, now), counts, now);
   const phase = phaseOf(record, now);
   const isLive = record.archivedAt === null;
-  const isOver = phase === 'over' && nextOf(record, now) === null;
+  const isOver = isWindowOver(record, now);
   const status = statusOf({ counts, phase, isOver, hold: record.hold });
   const mayStart = isLive && record.hold === null && phase === 'open';
   const free = Math.max(0, record.wave.limits.machines - counts.moving);
@@ -103,6 +108,17 @@ export function releaseRun(record: RunRecord, counts: RunCounts): RunRecord | nu
 
 export function holdRun(record: RunRecord, say: Say): RunRecord | null {
   return record.hold === null ? { ...record, hold: say } : null;
+}
+
+/** An operator opens the window now, or lets it close at another time. What has not started by then has the wave's next one. */
+export function openWindow(
+  record: RunRecord,
+  { now, closesAt }: { now: number; closesAt: number },
+): RunRecord | null {
+  if (record.window === null || closesAt <= now) return null;
+  const opensAt = phaseOf(record, now) === 'over' ? now : Math.min(record.window.opensAt, now);
+  if (opensAt === record.window.opensAt && closesAt === record.window.closesAt) return null;
+  return { ...record, window: { opensAt, closesAt } };
 }
 
 export function approveRun(record: RunRecord, say: Say): RunRecord | null {

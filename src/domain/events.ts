@@ -26,6 +26,8 @@ export type RunEvent =
       message: string;
       fields: JsonObject;
     }
+  /** Of the run as a whole, by Landfall itself: a gate, a receiver of notices that does not answer. */
+  | { type: 'remark'; run: string; machine: null; level: 'info' | 'warn'; message: string }
   | {
       type: 'operator';
       run: string;

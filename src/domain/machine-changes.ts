@@ -83,7 +83,7 @@ export function replaceLostJob(
 export function cancelMachine(record: MachineRecord, now: number): MachineRecord | null {
   const isOpen = !isAtRest(record.status) || record.status === 'held';
   if (!isOpen || record.status === 'rolling-back') return null;
-  return { ...record, status: 'cancelled', endedAt: now };
+  return { ...record, status: 'cancelled', hold: null, endedAt: now };
 }
 
 /** Pauses a machine where it is; what it is in the middle of goes on from there when it is released. */
@@ -124,6 +124,33 @@ export function retryMachine(record: MachineRecord): MachineRecord | null {
 }
 
 /**
+ * The same with one of its disks exported and uploaded once more, also where that was done: what the others made stays.
+ * Only while nothing was imported: an import is made of all disks together.
+ */
+export function retryDisk(record: MachineRecord, disk: string): MachineRecord | null {
+  const { status, steps, images, prepared, artifacts } = record;
+  const mayRetry = status === 'failed' || status === 'held' || status === 'cancelled';
+  if (!mayRetry || hasBegunImport(record) || steps.rollback?.state === 'failed') return null;
+  const isOfDisk = (step: Step): boolean => step.disk === disk || step.stage === 'convert';
+  const again = mapSteps(steps, (step) =>
+    unfinishedAgain(isOfDisk(step) && step.state === 'done' ? { ...step, state: 'failed' } : step),
+  );
+  const without = <T>(made: Record<string, T>): Record<string, T> =>
+    Object.fromEntries(Object.entries(made).filter(([id]) => id !== disk));
+  return {
+    ...restarted(record, again),
+    images: without(images),
+    prepared: without(prepared),
+    artifacts: without(artifacts),
+  };
+}
+
+/** Something may have been made of its artifacts. */
+export function hasBegunImport({ steps }: Pick<MachineRecord, 'steps'>): boolean {
+  return steps.import !== undefined && (steps.import.state !== 'pending' || steps.import.try > 1);
+}
+
+/**
  * The way back: the landing goes, and the source is turned on again if it was turned off. `error`: why; null where an
  * operator wanted it. Not after a commit; whether a landing that was in service may be lost is for the caller to know.
  */
@@ -137,6 +164,7 @@ export function rollBackMachine(record: MachineRecord, error: SavedError | null)
     ...record,
     status: 'rolling-back',
     error,
+    hold: null,
     endedAt: null,
     steps: { ...steps, rollback: unfinishedAgain(rollback) },
   };
@@ -159,7 +187,7 @@ export const NOTHING_MADE = { images: {}, prepared: {}, artifacts: {}, landing: 
 
 function restarted(record: MachineRecord, steps: Record<string, Step>): MachineRecord {
   const status = record.after.length > 0 ? 'blocked' : 'waiting';
-  return { ...record, status, steps, error: null, endedAt: null, proof: null };
+  return { ...record, status, steps, error: null, hold: null, endedAt: null, proof: null };
 }
 
 function unfinishedAgain(step: Step): Step {

@@ -18,6 +18,7 @@ import type { Image, Prepared } from './image.ts';
 import { FLOW, isPerDisk, type StepRef, stepKey } from './job.ts';
 import type { Artifact, Landing } from './landing.ts';
 import type { Machine } from './machine.ts';
+import type { Say } from './run-record.ts';
 import type { WaveMachine } from './wave.ts';
 
 export const MACHINE_STATUSES = [
@@ -85,6 +86,8 @@ export type MachineRecord = {
   error: SavedError | null;
   startedAt: number | null;
   endedAt: number | null;
+  /** Who holds it; null while nobody does, and where it is held because it failed. */
+  hold: Say | null;
   /** Since then it is the machine that counts: there is no way back to its source. */
   committedAt: number | null;
 };
@@ -125,6 +128,7 @@ export function newMachineRecord(start: {
     error: null,
     startedAt: null,
     endedAt: null,
+    hold: null,
     committedAt: null,
   };
 }

@@ -13,8 +13,8 @@ export async function archiveRun(id: string, deps: { state: State; queues: Queue
   for (;;) {
     const run = await state.runs.get(id);
     if (run === null || run.archivedAt !== null) return;
-    const { waiting, moving } = await state.machines.counts(id);
-    if (waiting + moving > 0) throw stillRunning(run);
+    const counts = await state.machines.counts(id);
+    if (counts.waiting + counts.moving + counts.held + counts['rolling-back'] > 0) throw stillRunning(run);
     const machines = await state.machines.all(id, run.machines);
     // First, so that a crash in between leaves a run that can be archived again, not jobs that nobody removes.
     await queues.remove(machines.flatMap(jobsEverMade));
@@ -26,10 +26,10 @@ export async function archiveRun(id: string, deps: { state: State; queues: Queue
   }
 }
 
-function stillRunning({ id }: RunRecord): LandfallError {
+function stillRunning({ id, status }: RunRecord): LandfallError {
   return new LandfallError({
     code: 'conflict',
-    message: `Run ${id} is running. Let it end, or \`landfall cancel ${id}\` first.`,
+    message: `Run ${id} is ${status}. Let it end, or \`landfall cancel ${id}\` first.`,
     context: { run: id },
   });
 }

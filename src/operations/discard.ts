@@ -81,7 +81,11 @@ function withoutKept(
 /** What a clean-up of this run would remove: things of machines that did not land. */
 export async function findLeftovers(run: RunRecord, deps: DiscardDeps): Promise<TaggedThing[]> {
   const machines = await deps.state.machines.all(run.id, run.machines);
-  const kept = new Set(machines.filter(({ status }) => !isDebris(status)).map(({ machine }) => machine.name));
+  const kept = new Set(
+    machines
+      .filter(({ status }) => !isDebris(status) && status !== 'rolled-back')
+      .map(({ machine }) => machine.name),
+  );
   const tagged = await deps.target.findTagged(run.id, deps.signal);
   return tagged.filter(({ machine }) => (machine === null ? kept.size === 0 : !kept.has(machine)));
 }

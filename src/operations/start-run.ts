@@ -1,8 +1,11 @@
 /** Makes a run from a plan. */
 import { randomInt } from 'node:crypto';
+import { LandfallError } from '../domain/errors.ts';
 import { newMachineRecord } from '../domain/machine-record.ts';
 import { nextWindow } from '../domain/next-window.ts';
 import type { RunRecord } from '../domain/run-record.ts';
+import type { Wave } from '../domain/wave.ts';
+import type { Window } from '../domain/window.ts';
 import type { Conductor } from '../queue/conductor.ts';
 import type { State } from '../state/state.ts';
 import { recordAction } from './operator.ts';
@@ -14,7 +17,7 @@ export type StartDeps = { state: State; conductor: Conductor };
 const ID_LETTERS = '23456789abcdefghjkmnpqrstuvwxyz';
 const ID_LENGTH = 5;
 
-/** Throws `machine-busy` or `conflict`; nothing is started then. */
+/** Throws `machine-busy`, `conflict`, or `preflight-refused` where its window has closed; nothing is started then. */
 export async function startRun(plan: Plan, deps: StartDeps): Promise<RunRecord> {
   const { state, conductor } = deps;
   const { wave } = plan;
@@ -28,7 +31,7 @@ export async function startRun(plan: Plan, deps: StartDeps): Promise<RunRecord> 
     createdAt: now,
     endedAt: null,
     archivedAt: null,
-    window: wave.window === null ? null : nextWindow(wave.window, now),
+    window: firstWindow(wave, now),
     approval: null,
     hold: null,
     passedFailures: {},
@@ -40,6 +43,18 @@ export async function startRun(plan: Plan, deps: StartDeps): Promise<RunRecord> 
   await state.runs.create(run, records);
   await recordAction(state, { run: run.id, machine: null, action: 'run', reason: null });
   return conductor.advanceRun(run.id);
+}
+
+/** Without it, a run whose window has passed would be one that may begin at any time. */
+function firstWindow({ name, file, window }: Wave, now: number): Window | null {
+  if (window === null) return null;
+  const first = nextWindow(window, now);
+  if (first !== null) return first;
+  throw new LandfallError({
+    code: 'preflight-refused',
+    message: `Wave ${name} was not started: its window has closed. Give it a new one in ${file}.`,
+    context: { wave: name },
+  });
 }
 
 function newRunId(wave: string): string {

@@ -1,64 +1,184 @@
-/** What operators do to machines of a run: retry and cancel. Idempotent; workers elsewhere hear of it. */
+/** What operators do to machines of a run: retry, hold, release and cancel. Idempotent; workers elsewhere hear of it. */
+import { isWindowOver } from '../domain/advance-wave.ts';
 import { LandfallError } from '../domain/errors.ts';
-import { cancelMachine, retryMachine } from '../domain/machine-changes.ts';
-import { isAtRest, type MachineRecord } from '../domain/machine-record.ts';
-import type { RunRecord } from '../domain/run-record.ts';
-import type { Conductor, MachineRef } from '../queue/conductor.ts';
+import {
+  cancelMachine,
+  hasBegunImport,
+  holdMachine as holdRecord,
+  releaseMachine,
+  retryDisk,
+  retryMachine,
+} from '../domain/machine-changes.ts';
+import type { MachineRecord } from '../domain/machine-record.ts';
+import type { RunRecord, Say } from '../domain/run-record.ts';
+import { formatMoment } from '../domain/zoned-time.ts';
+import type { Conductor, MachineChange, MachineRef } from '../queue/conductor.ts';
 import type { State } from '../state/state.ts';
 import { holdMachine } from './hold-machine.ts';
-import { recordAction } from './operator.ts';
+import { recordAction, sayNow } from './operator.ts';
 
 export type SteerDeps = { state: State; conductor: Conductor };
 
+export type MachinesAction = {
+  run: RunRecord;
+  machines: readonly MachineRecord[];
+  reason: string | null;
+};
+
 /**
- * Gives the machines that changed; those to which a retry does not apply (moving, landed) are left alone. Throws
- * `conflict` for an archived run and while somebody discards a machine.
+ * Gives the machines that changed; those to which a retry does not apply (moving, landed) are left alone. With `disk`,
+ * that disk is exported and uploaded once more. Throws `conflict` for an archived run, while somebody discards a
+ * machine, after the window has closed, and for a disk of a machine that is imported already.
  */
 export async function retryMachines(
-  of: { run: RunRecord; machines: readonly MachineRecord[]; reason: string | null },
+  of: MachinesAction & { disk?: string | null },
   deps: SteerDeps,
 ): Promise<string[]> {
-  if (of.run.archivedAt !== null) throw archived(of.run);
+  const { run, machines, reason, disk = null } = of;
+  if (run.archivedAt !== null) throw archived(run);
+  const change: MachineChange = (record) => (disk === null ? retryMachine(record) : retryDisk(record, disk));
+  const isOver = isWindowOver(run, await deps.state.clock.now());
   const changed: string[] = [];
-  for (const { machine } of of.machines) {
-    const at = { run: of.run.id, machine: machine.name, reason: of.reason };
-    if (await retryOne(at, deps)) changed.push(machine.name);
+  for (const record of machines) {
+    if (disk !== null) refuseDisk(record, disk);
+    if (isOver && !goesBack(record)) throw windowIsOver(run, record);
+  }
+  for (const { machine } of machines) {
+    const at = { run: run.id, machine: machine.name, reason };
+    const action = disk === null ? 'retry' : `retry disk ${disk}`;
+    if (await beginAgain({ ...at, action, change }, deps)) changed.push(machine.name);
   }
   return changed;
 }
 
-/** Waiting machines first: a slot that a moving one gives up must not start another that is about to be cancelled. */
-export async function cancelMachines(
-  of: { run: RunRecord; machines: readonly MachineRecord[]; reason: string | null },
+/** Those that failed and wait for a decision are tried again by it. */
+export async function releaseMachines(
+  { run, machines, reason }: MachinesAction,
   deps: SteerDeps,
 ): Promise<string[]> {
-  const machines = of.machines.toSorted(
-    (a, b) => Number(b.status === 'waiting') - Number(a.status === 'waiting'),
-  );
+  if (run.archivedAt !== null) throw archived(run);
   const changed: string[] = [];
-  for (const { machine, status } of machines) {
-    if (isAtRest(status)) continue;
-    const at = { run: of.run.id, machine: machine.name };
-    await recordAction(deps.state, { ...at, action: 'cancel', reason: of.reason });
-    if ((await deps.conductor.change(at, (record, _view, now) => cancelMachine(record, now))) !== null)
+  for (const { machine } of machines) {
+    const at = { run: run.id, machine: machine.name, reason };
+    if (await beginAgain({ ...at, action: 'release', change: releaseMachine }, deps))
       changed.push(machine.name);
   }
   return changed;
 }
 
-async function retryOne(
-  { run, machine, reason }: MachineRef & { reason: string | null },
+/** Pauses machines where they are; an attempt under way ends, and goes on from there once they are released. */
+export async function holdMachines(
+  { run, machines, reason }: MachinesAction,
+  deps: SteerDeps,
+): Promise<string[]> {
+  const say = await sayNow(deps.state, reason);
+  return changeEach(
+    {
+      run,
+      machines: waitingFirst(machines),
+      reason,
+      action: 'hold',
+      change: (record) => heldBy(record, say),
+    },
+    deps,
+  );
+}
+
+export async function cancelMachines(
+  { run, machines, reason }: MachinesAction,
+  deps: SteerDeps,
+): Promise<string[]> {
+  return changeEach(
+    {
+      run,
+      machines: waitingFirst(machines),
+      reason,
+      action: 'cancel',
+      change: (record, _view, now) => cancelMachine(record, now),
+    },
+    deps,
+  );
+}
+
+function heldBy(record: MachineRecord, hold: Say): MachineRecord | null {
+  const held = holdRecord(record);
+  return held === null ? null : { ...held, hold };
+}
+
+/** A slot that a moving one gives up must not start another that is about to be stopped, too. */
+export function waitingFirst(machines: readonly MachineRecord[]): MachineRecord[] {
+  return machines.toSorted((a, b) => Number(b.startedAt === null) - Number(a.startedAt === null));
+}
+
+type EachChange = MachinesAction & { action: string; change: MachineChange };
+
+async function changeEach(
+  { run, machines, reason, action, change }: EachChange,
+  { state, conductor }: SteerDeps,
+): Promise<string[]> {
+  const changed: string[] = [];
+  for (const record of machines) {
+    const at = { run: run.id, machine: record.machine.name };
+    // What was read is old: the change decides again on what it finds. This only spares the audit trail what was no deed.
+    if (change(record, NO_VIEW, 0) === null) continue;
+    await recordAction(state, { ...at, action, reason });
+    if ((await conductor.change(at, change)) !== null) changed.push(record.machine.name);
+  }
+  return changed;
+}
+
+const NO_VIEW = { isLive: true, isOpen: true, overrun: null, isOver: false, tries: 1 } as const;
+
+type BeginAgain = MachineRef & { reason: string | null; action: string; change: MachineChange };
+
+async function beginAgain(
+  { run, machine, reason, action, change }: BeginAgain,
   { state, conductor }: SteerDeps,
 ): Promise<boolean> {
   // Nobody may discard it meanwhile.
   await using lease = await holdMachine(state, { run, machine });
   const record = await state.machines.get(run, machine);
-  if (record === null || retryMachine(record) === null) return false;
+  if (record === null || change(record, NO_VIEW, 0) === null) return false;
   // Who did it comes before what it does, as the events are read.
-  await recordAction(state, { run, machine, action: 'retry', reason });
-  if ((await conductor.change({ run, machine }, retryMachine, lease)) === null) return false;
+  await recordAction(state, { run, machine, action, reason });
+  if ((await conductor.change({ run, machine }, change, lease)) === null) return false;
   await state.progress.clear(run, machine);
   return true;
+}
+
+/** A rollback that failed is tried again whatever the window says. */
+function goesBack({ steps }: MachineRecord): boolean {
+  return steps.rollback?.state === 'failed';
+}
+
+function refuseDisk(record: MachineRecord, disk: string): void {
+  const { machine, run, status } = record;
+  const ids = machine.disks.map(({ id }) => id);
+  if (!ids.includes(disk)) {
+    throw new LandfallError({
+      code: 'not-found',
+      message: `${machine.name} of ${run} has no disk ${disk}; it has ${ids.join(', ')}.`,
+    });
+  }
+  if (!hasBegunImport(record) || status === 'moving') return;
+  throw new LandfallError({
+    code: 'conflict',
+    message: `Disk ${disk} of ${machine.name} cannot be uploaded alone any more: its import has begun, which takes all disks together. \`landfall retry ${run} ${machine.name}\` goes on with what is uploaded; \`landfall discard ${run} ${machine.name}\` before it begins anew.`,
+    context: { run, machine: machine.name, disk },
+  });
+}
+
+function windowIsOver(run: RunRecord, { machine }: MachineRecord): LandfallError {
+  const { window, wave } = run;
+  const closed =
+    window === null || wave.window === null
+      ? ''
+      : ` at ${formatMoment(window.closesAt, wave.window.timezone)}`;
+  return new LandfallError({
+    code: 'conflict',
+    message: `${machine.name} was not tried again: the window of ${run.id} closed${closed}, and it would be stopped at once. Open it first: \`landfall cutover ${run.id} --now --until 4h\`.`,
+    context: { run: run.id, machine: machine.name },
+  });
 }
 
 function archived(run: RunRecord): LandfallError {

@@ -41,6 +41,8 @@ export const keys = {
   waitingOn: (id: string, host: string) => `${run(id)}:waiting:${host}`,
   /** Stream of events. */
   events: (id: string) => `${run(id)}:events`,
+  /** Hash: channel of the wave → how far it has been told. */
+  notices: (id: string) => `${run(id)}:notices`,
   /** Hash: `machine step` → progress. */
   progress: (id: string) => `${run(id)}:progress`,
   /** Hash: `thing generation` → entry. */

@@ -6,7 +6,7 @@ import { nameSchema } from '../domain/name.ts';
 const siteSchema = nameSchema
   .optional()
   .describe(
-    'From where it can be reached: only workers of that site (`landfall worker --site`) touch it. Default: every worker can',
+    'From where it can be reached: only workers of that site (`worker --site`) touch it. Default: every worker can',
   );
 
 /** The options of a kind of source, and `site`. */

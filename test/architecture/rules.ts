@@ -12,6 +12,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   blocks: ['domain'],
   state: ['domain'],
   evidence: ['domain'],
+  notify: ['domain', 'state'],
   images: ['domain', 'blocks'],
   boot: ['domain', 'images'],
   stages: ['domain', 'blocks', 'images'],
@@ -35,6 +36,7 @@ const PACKAGES: readonly { name: RegExp; only: readonly string[] }[] = [
   // The sandbox's first bucket and role are made as a user would make them.
   { name: /^@(aws-sdk|smithy)\//, only: ['adapters/targets/aws', 'src/sandbox/seed.ts'] },
   { name: /^@azure\//, only: ['adapters/targets/azure'] },
+  { name: /^nodemailer$/, only: ['notify'] },
   // Native code: what it may call is declared in one place.
   { name: /^koffi$/, only: ['src/images/deflate.ts'] },
   // A child process that another room starts would outlive a killed parent; the detached `up` is meant to.

@@ -26,3 +26,14 @@ test.each<[string, MachineRecord[], string]>([
 ])('an archived run says what it leaves of %s', (_, machines, said) => {
   expect(describeArchived('w', machines)).toBe(`Archived w${said}`);
 });
+
+test('an archived run says which sources stay off, since it takes none back', () => {
+  const record = createRecord({ isControlled: true });
+  const { shutdown } = record.steps;
+  if (shutdown === undefined) throw new Error('no shutdown');
+  const steps = { ...record.steps, shutdown: { ...shutdown, state: 'done' as const } };
+  const off = { ...record, status: 'cancelled' as const, startedAt: 1, steps };
+  expect(describeArchived('w', [off])).toMatch(
+    / web01 may be off at the source, with nothing in place of it: /,
+  );
+});

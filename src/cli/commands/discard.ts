@@ -2,7 +2,9 @@ import type { Command } from 'commander';
 import { LandfallError } from '../../domain/errors.ts';
 import { discardMachines } from '../../operations/discard.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
+import { sourcesOff } from '../../operations/sources-off.ts';
 import type { CommandContext } from '../command-context.ts';
+import { describeOff } from '../describe-off.ts';
 import { openAppFor } from '../open-app.ts';
 import { discardDeps, showRemovals } from '../removals.ts';
 
@@ -39,4 +41,6 @@ async function discard(
   const deps = discardDeps(app, run, context.interrupted);
   const removals = await discardMachines({ run, machines, reason: options.reason ?? null }, deps);
   showRemovals(context, removals, { json: options.json === true });
+  const off = sourcesOff(await findMachines(app.state, run, machine));
+  for (const line of describeOff(run.id, off)) context.terminal.remark(line);
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { BYTE_RATE_RULE, parseByteRate } from '../../domain/byte-rate.ts';
 import { LandfallError } from '../../domain/errors.ts';
+import { isEnded } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
 import {
   type BandwidthLimit,
@@ -55,7 +56,7 @@ async function limit(
   const run = await findRun(state, wanted.run ?? '');
   if (rate !== null) {
     await limitRun(state, { run, limit: rate, reason });
-    if (run.status !== 'running')
+    if (isEnded(run.status))
       context.terminal.remark(`Nothing is being sent: run ${run.id} is ${run.status}. A retry will heed it.`);
   }
   terminal.tell({ run: run.id }, `All workers of run ${run.id} together`, await limitOfRun(state, run));

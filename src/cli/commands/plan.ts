@@ -2,10 +2,13 @@ import type { Command } from 'commander';
 import type { Workshop } from '../../app.ts';
 import { formatBytes } from '../../domain/byte-size.ts';
 import { EXIT_USAGE } from '../../domain/errors.ts';
+import { nextWindow } from '../../domain/next-window.ts';
 import type { Wave } from '../../domain/wave.ts';
+import { formatMoment, formatSpanUntil } from '../../domain/zoned-time.ts';
 import { findRunOfWave } from '../../operations/find-run.ts';
 import { acceptOwnLandings, type Plan, planWave } from '../../operations/plan.ts';
 import type { CommandContext } from '../command-context.ts';
+import { examinePools } from '../examine-pools.ts';
 import { findingLines } from '../findings.ts';
 import { formatTable } from '../format.ts';
 import { machineFacts } from '../machine-facts.ts';
@@ -30,7 +33,11 @@ export function addPlan(program: Command, context: CommandContext): void {
 async function showPlan(context: CommandContext, file: string, options: PlanOptions): Promise<void> {
   const { terminal } = context;
   await using workshop = await openWorkshopFor(context);
-  const plan = await planFile(context, workshop, file);
+  const planned = await planFile(context, workshop, file);
+  const plan = {
+    ...planned,
+    findings: [...planned.findings, ...(await examinePools(context, planned.wave.source.site))],
+  };
   const isRefused = plan.findings.some((finding) => finding.level === 'fail');
   if (options.json === true) {
     terminal.json({
@@ -76,11 +83,29 @@ export function describePlan({ wave, machines, findings }: Plan, isVerbose: bool
       : `Not ready: ${failed} of ${findings.length} checks failed.`;
   return [
     `Wave ${wave.name}: ${wave.machines.length} machine${wave.machines.length === 1 ? '' : 's'} from ${wave.source.kind} to ${wave.target.kind}`,
+    ...describeWhen(wave),
     ...formatTable(rows),
     ...(more > 0 ? [`  and ${more} more (--verbose lists them)`] : []),
     '',
     ...findingLines({ findings, machines: wave.machines.map(({ name }) => name), isVerbose }),
     '',
     verdict,
+  ];
+}
+
+/** When it would begin, and who must say so first. */
+function describeWhen(wave: Wave): string[] {
+  const { window, onOverrun, isApprovalRequired } = wave;
+  const approval = isApprovalRequired ? ['Begins only once it is approved (`landfall approve`)'] : [];
+  if (window === null) return approval;
+  const now = Date.now();
+  const next = nextWindow(window, now);
+  if (next === null) return ['Its window has closed: give it a new one', ...approval];
+  const { timezone } = window;
+  const left = next.opensAt > now ? `opens in ${formatSpanUntil(next.opensAt - now)}` : 'open now';
+  const after = onOverrun === 'rollback' ? 'goes back to its source' : 'goes on';
+  return [
+    `Window: ${formatMoment(next.opensAt, timezone)} to ${formatMoment(next.closesAt, timezone)} (${left}); what is not proven then ${after}`,
+    ...approval,
   ];
 }

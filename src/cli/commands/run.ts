@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { App } from '../../app.ts';
 import { asLandfallError, LandfallError } from '../../domain/errors.ts';
-import type { RunRecord } from '../../domain/run-record.ts';
+import { isEnded, type RunRecord } from '../../domain/run-record.ts';
 import type { Wave } from '../../domain/wave.ts';
 import { archiveRun } from '../../operations/archive-run.ts';
 import { findRunOfWave } from '../../operations/find-run.ts';
@@ -13,6 +13,7 @@ import { ensureUp } from '../ensure-up.ts';
 import { followToEnd } from '../follow-to-end.ts';
 import { openViewFor, openWorkshopFor } from '../open-app.ts';
 import { hasRecords, openRecords } from '../open-records.ts';
+import { describeWindow, whyNothingStarts } from '../run-facts.ts';
 import { planLoadedWave } from './plan.ts';
 
 type RunOptions = { detach?: boolean; again?: boolean; json?: boolean };
@@ -36,6 +37,7 @@ async function runWave(context: CommandContext, file: string, options: RunOption
   terminal.remark(describeStart(run));
   if (run.wave.digest !== wave.digest) terminal.remark(describeChange(run));
   await ensureUp(context, run.wave);
+  for (const line of describeWait(run, options.detach === true)) terminal.remark(line);
   if (options.detach === true) {
     if (options.json === true) terminal.json({ run: run.id, status: run.status });
     else terminal.out(run.id);
@@ -55,7 +57,7 @@ async function findOrStart(
   const wave = await workshop.loadWave(file);
   const earlier = await findEarlier(context, wave.name);
   if (earlier !== null && !isAgain) return { run: earlier, wave };
-  if (earlier?.status === 'running') throw stillRunning(wave, earlier);
+  if (earlier !== null && !isEnded(earlier.status)) throw stillRunning(wave, earlier);
   const plan = await planLoadedWave(workshop, wave, context.interrupted);
   refuseFailedPlan(plan);
   await using app = await openRecords(context);
@@ -88,18 +90,29 @@ async function startOrJoin(app: App, plan: Plan): Promise<RunRecord> {
 function stillRunning(wave: Wave, run: RunRecord): LandfallError {
   return new LandfallError({
     code: 'conflict',
-    message: `Wave ${wave.name} cannot be run again while its run ${run.id} is running. Let it end, or \`landfall cancel ${run.id}\` first.`,
+    message: `Wave ${wave.name} cannot be run again while its run ${run.id} is ${run.status}. Let it end, or \`landfall cancel ${run.id}\` first.`,
     context: { run: run.id },
   });
 }
 
+/** Of a run that does not begin at once: when it will, and who must be there then. */
+function describeWait(run: RunRecord, isDetached: boolean): string[] {
+  const now = Date.now();
+  const why = whyNothingStarts(run, now);
+  if (why === null || run.hold !== null) return why === null ? [] : [why];
+  const window = describeWindow(run, now);
+  const nobody =
+    'Nobody need be awake for it: what must live is this host’s `landfall up`, or a worker that schedules.';
+  const hint = 'Ctrl-C, or `--detach`, lets go of it; it begins all the same.';
+  return [...window, why, isDetached ? nobody : `${nobody} ${hint}`];
+}
+
 function describeStart({ id, status, machines }: RunRecord): string {
-  if (status !== 'running')
-    return `Run ${id} of this wave ended before (${status}); \`--again\` makes a new one.`;
+  if (isEnded(status)) return `Run ${id} of this wave ended before (${status}); \`--again\` makes a new one.`;
   return `Run ${id}: ${machines.length} machine${machines.length === 1 ? '' : 's'}.`;
 }
 
 function describeChange({ id, status }: RunRecord): string {
-  const first = status === 'running' ? ` (\`landfall cancel ${id}\` first)` : '';
+  const first = !isEnded(status) ? ` (\`landfall cancel ${id}\` first)` : '';
   return `The wave file has changed since run ${id} was made; the run keeps the old one. \`--again\` makes a new run with the new one${first}.`;
 }

@@ -1,38 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { STEP_STAGES, type StepStage } from '../../domain/job.ts';
-import type { MachineRecord } from '../../domain/machine-record.ts';
-import type { MachineCounts, RunRecord } from '../../domain/run-record.ts';
+import { createLogUpdate } from 'log-update';
+import { isWindowOver, lastRollbackAt, phaseOf } from '../../domain/advance-wave.ts';
+import { MACHINE_STATUSES } from '../../domain/machine-record.ts';
+import { isEnded, type MachineCounts, type RunRecord } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
+import { findUnserved } from '../../operations/served-pools.ts';
+import { sourcesOff } from '../../operations/sources-off.ts';
 import type { View } from '../../view.ts';
 import type { CommandContext } from '../command-context.ts';
-import { formatSpan, formatTable } from '../format.ts';
+import { formatTable } from '../format.ts';
+import { cutLine } from '../live-screen.ts';
 import { openViewFor } from '../open-app.ts';
-import { describeLine, type MachineLine, machineLine } from '../run-view.ts';
+import { describeStanding, type RunStanding } from '../status-view.ts';
 
-const LONGEST_NOTE = 60;
+const REDRAW_MS = 1_000;
+
+type StatusOptions = { watch?: boolean; json?: boolean };
+type Shown = { lines: readonly string[]; document: unknown; isOver: boolean };
 
 export function addStatus(program: Command, context: CommandContext): void {
   program
     .command('status')
     .argument('[run]', 'run id or wave name; without it, every run')
-    .description('show the runs, or the machines of one run by stage')
-    .option('--json', 'print one JSON document')
-    .action(async (idOrWave: string | undefined, options: { json?: boolean }) => {
+    .description('show the runs, or how one run stands and its machines by stage')
+    .option('--watch', 'show it again as it changes, until the run has ended or Ctrl-C')
+    .option('--json', 'print one JSON document; with --watch one for each change')
+    .action(async (idOrWave: string | undefined, options: StatusOptions) => {
       await using view = await openViewFor(context);
-      const json = options.json === true;
-      if (idOrWave === undefined) await showRuns(view, context, json);
-      else await showRun(view, context, { run: await findRun(view.state, idOrWave), json });
+      const look = (): Promise<Shown> =>
+        idOrWave === undefined ? lookAtAll(view) : lookAtRun(view, idOrWave);
+      if (options.watch === true) await showChanges(context, look, options.json === true);
+      else showOnce(context, await look(), options.json === true);
     });
 }
 
-async function showRuns(view: View, { terminal }: CommandContext, json: boolean): Promise<void> {
-  const ids = await view.state.runs.list();
-  const runs = (await Promise.all(ids.map((id) => view.state.runs.get(id)))).filter((run) => run !== null);
+function showOnce({ terminal }: CommandContext, { lines, document }: Shown, json: boolean): void {
+  if (json) terminal.json(document);
+  else for (const line of lines) terminal.out(line);
+}
+
+async function showChanges(
+  context: CommandContext,
+  look: () => Promise<Shown>,
+  json: boolean,
+): Promise<void> {
+  const { terminal, interrupted: signal } = context;
+  const live = terminal.isInteractive && !json ? createLogUpdate(process.stdout) : null;
+  let last = '';
+  while (!signal.aborted) {
+    const shown = await look();
+    if (live !== null) live(shown.lines.map((line) => cutLine(line, terminal.columns)).join('\n'));
+    // The time that is left is no change.
+    const state = JSON.stringify(shown.document);
+    if (live === null && state !== last) showOnce(context, shown, json);
+    last = state;
+    if (shown.isOver) break;
+    await sleep(REDRAW_MS, undefined, { signal }).catch(() => {});
+  }
+  live?.done();
+}
+
+async function lookAtAll({ state }: View): Promise<Shown> {
+  const ids = await state.runs.list();
+  const runs = (await Promise.all(ids.map((id) => state.runs.get(id)))).filter((run) => run !== null);
   const counted = await Promise.all(
-    runs.map(async (run) => ({ ...run, counts: await view.state.machines.counts(run.id) })),
+    runs.map(async (run) => ({ ...run, counts: await state.machines.counts(run.id) })),
   );
-  if (json) return terminal.json(counted.map(({ wave, ...run }) => ({ ...run, wave: wave.name })));
-  if (counted.length === 0) return terminal.out('No run yet. Start one with `landfall run WAVE`.');
   const rows = counted.map(({ id, status, counts, createdAt, machines, archivedAt }) => [
     id,
     archivedAt === null ? status : `${status} (archived)`,
@@ -40,79 +74,55 @@ async function showRuns(view: View, { terminal }: CommandContext, json: boolean)
     describeCounts(counts),
     new Date(createdAt).toISOString(),
   ]);
-  for (const line of formatTable([['RUN', 'STATUS', 'MACHINES', '', 'STARTED'], ...rows])) terminal.out(line);
+  return {
+    lines:
+      counted.length === 0
+        ? ['No run yet. Start one with `landfall run WAVE`.']
+        : formatTable([['RUN', 'STATUS', 'MACHINES', '', 'STARTED'], ...rows]),
+    document: counted.map(({ wave, ...run }) => ({ ...run, wave: wave.name })),
+    isOver: false,
+  };
 }
 
-async function showRun(
-  view: View,
-  { terminal }: CommandContext,
-  shown: { run: RunRecord; json: boolean },
-): Promise<void> {
-  const { run, json } = shown;
-  const machines = await view.state.machines.all(run.id, run.machines);
-  const progress = await view.state.progress.read(run.id);
-  const snapshot = { machines, progress, now: Date.now() };
-  if (json)
-    return terminal.json({ run: run.id, status: run.status, wave: run.wave.name, machines, progress });
-  const stages = stagesOf(machines);
-  const lines = new Map(machines.map((record) => [record, machineLine(record, snapshot)]));
-  const rows = [...lines].map(([record, line]) => [
-    record.machine.name,
-    record.status,
-    ...stages.map((stage) => stageCell(record, stage)),
-    isTransfer(line) ? '' : shortNote(line),
-  ]);
-  terminal.out(`Run ${run.id} (${run.wave.file}): ${run.status}`);
-  const head = ['MACHINE', 'STATUS', ...stages.map((stage) => stage.toUpperCase()), ''];
-  for (const line of formatTable([head, ...rows])) terminal.out(line);
-  for (const line of lines.values()) if (isTransfer(line)) terminal.out(`▶ ${describeLine(line)}`);
-  for (const { machine, error } of machines) {
-    if (error === null) continue;
-    const [first = '', ...more] = error.message.split('\n');
-    const rest = more.length === 0 ? '' : ` (more: \`landfall logs ${run.id} ${machine.name}\`)`;
-    terminal.out(`✖ ${machine.name}: ${first}${rest}`);
-  }
+async function lookAtRun(view: View, idOrWave: string): Promise<Shown> {
+  const standing = await readStanding(view, await findRun(view.state, idOrWave));
+  return {
+    lines: describeStanding(standing),
+    document: documentOf(standing),
+    isOver: isEnded(standing.run.status),
+  };
 }
 
-/** Those that its machines go through; the way back only where one has taken it. */
-function stagesOf(machines: readonly MachineRecord[]): StepStage[] {
-  const steps = machines.flatMap((record) => Object.values(record.steps));
-  const shown = new Set(
-    steps.filter((step) => step.stage !== 'rollback' || step.state !== 'pending').map((step) => step.stage),
-  );
-  return STEP_STAGES.filter((stage) => shown.has(stage));
+async function readStanding({ state }: View, run: RunRecord): Promise<RunStanding> {
+  const machines = await state.machines.all(run.id, run.machines);
+  const [progress, counts] = [await state.progress.read(run.id), await state.machines.counts(run.id)];
+  const unserved = isEnded(run.status) ? [] : await findUnserved(state, run.wave.source.site);
+  return { run, machines, progress, counts, unserved, now: await state.clock.now() };
+}
+
+function documentOf({ run, machines, progress, counts, unserved, now }: RunStanding): unknown {
+  const { id, status, wave, window, approval, hold } = run;
+  return {
+    run: id,
+    status,
+    wave: wave.name,
+    phase: phaseOf(run, now),
+    isWindowOver: isWindowOver(run, now),
+    window,
+    lastRollbackAt: lastRollbackAt(run),
+    isApprovalRequired: wave.isApprovalRequired,
+    approval,
+    hold,
+    groups: counts.groups,
+    unserved,
+    sourcesOff: sourcesOff(machines),
+    machines,
+    progress,
+  };
 }
 
 /** `2 moving, 1 waiting, 1 failed`: what is not landed. */
 function describeCounts(counts: MachineCounts): string {
-  const shown = (['moving', 'waiting', 'failed', 'cancelled', 'discarded'] as const).filter(
-    (status) => counts[status] > 0,
-  );
+  const shown = MACHINE_STATUSES.filter((status) => status !== 'landed' && counts[status] > 0);
   return shown.map((status) => `${counts[status]} ${status}`).join(', ');
-}
-
-/** Bytes, rate and time to go are told below the table, where there is room. */
-function isTransfer({ status, totalBytes }: MachineLine): boolean {
-  return status === 'moving' && totalBytes > 0;
-}
-
-/** Errors are told below the table. */
-function shortNote({ status, note }: MachineLine): string {
-  if (status !== 'moving') return status === 'landed' ? note : '';
-  return note.length > LONGEST_NOTE ? `${note.slice(0, LONGEST_NOTE - 1)}…` : note;
-}
-
-/** `✔ 0:12`, `▶`, `▶ try 3`, `✖`, `·`. */
-function stageCell(record: MachineRecord, stage: StepStage): string {
-  const steps = Object.values(record.steps).filter((step) => step.stage === stage);
-  if (steps.length === 0) return '';
-  const tries = Math.max(...steps.map((step) => step.try));
-  const again = tries > 1 ? ` try ${tries}` : '';
-  if (steps.some((step) => step.state === 'failed')) return `✖${again}`;
-  if (steps.every((step) => step.state === 'done')) {
-    const began = Math.min(...steps.map((step) => step.startedAt ?? 0));
-    const ended = Math.max(...steps.map((step) => step.endedAt ?? 0));
-    return `✔ ${formatSpan(ended - began)}`;
-  }
-  return record.status === 'moving' && steps.some((step) => step.state === 'active') ? `▶${again}` : '·';
 }

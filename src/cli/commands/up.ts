@@ -8,8 +8,9 @@ import { pingRedis } from '../../state/redis.ts';
 import { startRedisServer } from '../../state/redis-server.ts';
 import type { CommandContext } from '../command-context.ts';
 import { logEvent } from '../log-events.ts';
+import { siteName } from '../site-name.ts';
 
-type UpOptions = { pools: boolean; json?: boolean };
+type UpOptions = { pools: boolean; site?: string; json?: boolean };
 
 export function addUp(program: Command, context: CommandContext): void {
   program
@@ -18,11 +19,16 @@ export function addUp(program: Command, context: CommandContext): void {
       'own this home: Redis (unless REDIS_URL is set), timers, the reconciler and a worker pool per stage',
     )
     .option('--json', 'log JSON lines also on a terminal')
+    .option(
+      '--site <site>',
+      'its pools serve the waves whose source is at this site, and no others',
+      siteName,
+    )
     .option('--no-pools', 'run no worker pools here; `landfall worker` runs them elsewhere')
     .action((options: UpOptions) => up(context, options));
 }
 
-async function up(context: CommandContext, { pools, json }: UpOptions): Promise<void> {
+async function up(context: CommandContext, { pools, site, json }: UpOptions): Promise<void> {
   const { interrupted, terminal } = context;
   const config = context.config();
   const log = createLog(config.logLevel, { isTerminal: terminal.isInteractive && json !== true });
@@ -41,12 +47,14 @@ async function up(context: CommandContext, { pools, json }: UpOptions): Promise<
       },
     ),
   );
-  stack.use(await startWorkers({ app, pools: pools ? DEFAULT_POOLS : [], schedules: true, log }));
+  stack.use(
+    await startWorkers({ app, pools: pools ? DEFAULT_POOLS : [], site: site ?? null, schedules: true, log }),
+  );
   const environment = digestEnvironment(process.env);
   stack.use(await writeUpNote(config.home, { pid: process.pid, redisUrl, environment }));
   log(
     'info',
-    `Landfall is up in ${config.home}${pools ? `, pools: ${DEFAULT_POOLS.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}` : ', without pools'}`,
+    `Landfall is up in ${config.home}${pools ? `, pools: ${DEFAULT_POOLS.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}` : ', without pools'}${site === undefined ? '' : ` at site ${site}`}`,
   );
   if (!interrupted.aborted) await once(interrupted, 'abort');
   log('info', 'Landfall is going down; running jobs are given back');

@@ -1,13 +1,20 @@
 import { once } from 'node:events';
 import { type Command, InvalidArgumentError } from 'commander';
 import { LandfallError } from '../../domain/errors.ts';
-import { STAGES, type Stage } from '../../domain/job.ts';
+import { POOLS, type PoolName } from '../../domain/job.ts';
 import { createLog } from '../../log.ts';
 import type { PoolSize } from '../../workers.ts';
 import type { CommandContext } from '../command-context.ts';
 import { logEvent } from '../log-events.ts';
+import { siteName } from '../site-name.ts';
 
-type WorkerOptions = { stage: Stage[]; concurrency?: number; schedule?: boolean; json?: boolean };
+type WorkerOptions = {
+  stage: PoolName[];
+  site?: string;
+  concurrency?: number;
+  schedule?: boolean;
+  json?: boolean;
+};
 
 export function addWorker(program: Command, context: CommandContext): void {
   program
@@ -15,10 +22,11 @@ export function addWorker(program: Command, context: CommandContext): void {
     .description('run worker pools in this process until it is told to stop; jobs are given back within 2 s')
     .requiredOption(
       '--stage <stages>',
-      `stages to serve, by comma or repeated: ${STAGES.join(', ')}`,
+      `pools to serve, by comma or repeated: ${POOLS.join(', ')}`,
       collectStages,
       [],
     )
+    .option('--site <site>', 'serve the waves whose source is at this site, and no others', siteName)
     .option('--concurrency <jobs>', 'jobs at once in each pool', positiveInteger)
     .option('--json', 'log JSON lines also on a terminal')
     .option('--schedule', 'also fire timers and reconcile, as `up` does')
@@ -43,25 +51,26 @@ async function work(context: CommandContext, options: WorkerOptions): Promise<vo
     stage,
     concurrency: options.concurrency ?? defaultConcurrency(stage, DEFAULT_POOLS),
   }));
-  await using workers = await startWorkers({ app, pools, schedules: options.schedule === true, log });
+  const site = options.site ?? null;
+  await using workers = await startWorkers({ app, pools, site, schedules: options.schedule === true, log });
   void workers;
   log(
     'info',
-    `Worker ${process.pid} serves ${pools.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}`,
+    `Worker ${process.pid} serves ${pools.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}${site === null ? '' : ` at site ${site}`}`,
   );
   if (!interrupted.aborted) await once(interrupted, 'abort');
   log('info', 'Worker stops; running jobs are given back');
 }
 
-function defaultConcurrency(stage: Stage, defaults: readonly PoolSize[]): number {
+function defaultConcurrency(stage: PoolName, defaults: readonly PoolSize[]): number {
   return defaults.find((pool) => pool.stage === stage)?.concurrency ?? 1;
 }
 
-function collectStages(text: string, previous: Stage[]): Stage[] {
+function collectStages(text: string, previous: PoolName[]): PoolName[] {
   const stages = text.split(',').map((name) => {
-    const stage = STAGES.find((known) => known === name.trim());
+    const stage = POOLS.find((known) => known === name.trim());
     if (stage === undefined)
-      throw new InvalidArgumentError(`${name} is not a stage; the stages are ${STAGES.join(', ')}.`);
+      throw new InvalidArgumentError(`${name} is not a stage; the stages are ${POOLS.join(', ')}.`);
     return stage;
   });
   return [...new Set([...previous, ...stages])];

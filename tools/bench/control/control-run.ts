@@ -20,6 +20,7 @@ export function makeControlRun(wish: {
     name: id,
     digest: '',
     file: `/etc/landfall/waves/${id}.yaml`,
+    digest: id,
     source: { kind: 'libvirt', site: null, options: { uri: 'qemu+ssh://kvm1.dc1.example/system' } },
     target: { kind: 'aws', options: { region: 'eu-central-1', bucket: 'acme-migration' } },
     machines,
