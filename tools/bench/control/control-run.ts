@@ -18,7 +18,6 @@ export function makeControlRun(wish: {
   const machines = Array.from({ length: wish.machines }, (_none, index) => planOf(`vm-${index}`));
   const wave: Wave = {
     name: id,
-    digest: '',
     file: `/etc/landfall/waves/${id}.yaml`,
     digest: id,
     source: { kind: 'libvirt', site: null, options: { uri: 'qemu+ssh://kvm1.dc1.example/system' } },
