@@ -40,7 +40,24 @@ afterAll(async () => {
   await libvirt?.[Symbol.asyncDispose]();
 }, 60_000);
 
-const pools = (): Promise<RunningTool> => ground.worker(POOLS.join(','));
+/** Every worker that lives. */
+let workers: RunningTool[] = [];
+
+/** A worker with a pool for every stage. */
+async function addWorker(): Promise<void> {
+  workers.push(await ground.worker(POOLS.join(',')));
+}
+
+/** One after the other, each without a word, and a new one takes its place. */
+async function killAll(): Promise<void> {
+  const victims = workers;
+  workers = [];
+  for (const victim of victims) {
+    process.kill(victim.pid, 'SIGKILL');
+    await victim.exited;
+    await addWorker();
+  }
+}
 
 async function command(...args: string[]): Promise<string> {
   const told = await ground.landfall(args);
@@ -106,7 +123,7 @@ describe('a weekend without hands', () => {
   let run: string;
 
   it('waits for its window, lands four machines in order and takes the fifth back', async () => {
-    await pools();
+    await addWorker();
     run = await begin();
     expect(await command('status', run)).toMatch(/scheduled/);
     await untilEnded(run);
@@ -135,17 +152,13 @@ describe('a weekend without hands', () => {
       WEEKEND_GUESTS.map(({ name }) => ({ name, uuid: '' })),
     );
     const again = await begin('--again');
-    const victims = [await pools(), await pools()];
+    await addWorker();
     const isUploading = async () =>
       Object.values((await machineOf(state, { run: again, machine: 'crm-db' })).steps).some(
         ({ stage, startedAt }) => stage === 'upload' && startedAt !== null,
       );
     await expect.poll(isUploading, { timeout: 90_000, interval: 50 }).toBe(true);
-    for (const victim of victims) {
-      process.kill(victim.pid, 'SIGKILL');
-      await victim.exited;
-      await pools();
-    }
+    await killAll();
     await untilEnded(again);
     await expectStory(again);
   }, 400_000);

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job as BullJob, Worker } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LandfallError } from '../../src/domain/errors.ts';
-import { type Job, STAGES, type Stage, stepKey } from '../../src/domain/job.ts';
+import { type Job, POOLS, type PoolName, stepKey } from '../../src/domain/job.ts';
 import { retryMachine } from '../../src/domain/machine-changes.ts';
 import type { RunRecord, RunStatus } from '../../src/domain/run-record.ts';
 import type { RunStep } from '../../src/queue/attempt.ts';
@@ -49,9 +49,9 @@ async function begin(machines: string[], { disks = 1, limit = 10, tries = 3 } = 
 async function withPools<T>(runStep: RunStep, body: (pools: Pool[]) => Promise<T>): Promise<T> {
   await using stack = new AsyncDisposableStack();
   const onError = (): void => {};
-  const open = (stage: Stage): Promise<Pool> =>
+  const open = (stage: PoolName): Promise<Pool> =>
     startPool({ stage, concurrency: 4, state, conductor, runStep, onError });
-  const pools = await Promise.all(STAGES.map(open));
+  const pools = await Promise.all(POOLS.map(open));
   for (const pool of pools) stack.use(pool);
   stack.use(
     await listenForStops(state.redis, (signal) => {

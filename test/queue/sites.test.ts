@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Job, POOLS, type PoolName } from '../../src/domain/job.ts';
 import type { RunStep } from '../../src/queue/attempt.ts';
 import { startPool } from '../../src/queue/pool.ts';
-import { findUnserved } from '../../src/queue/unserved.ts';
 import type { Heartbeat } from '../../src/state/heartbeats.ts';
 import { nameIn, openRunGround, type RunGround, succeed } from './run-ground.ts';
 
@@ -50,13 +49,13 @@ describe('a machine of a site', () => {
     expect(await ground.queues.look(first, 'dc1')).toBe('live');
     expect(await ground.queues.look(first)).toBe('missing');
     expect(served).toEqual([]);
-    await using there = await serve('dc1', ['export', 'convert', 'upload'], served);
+    await using there = await serve('dc1', ['export', 'convert', 'upload', 'power'], served);
     void there;
     await ground.untilStatus(run, 'landed');
     expect(
-      served.filter((line) => /export|convert|upload/.test(line)).map((line) => line.split(' ')[0]),
-    ).toEqual(['dc1', 'dc1', 'dc1']);
-    expect(served.filter((line) => /import|validate|admit/.test(line))).toHaveLength(3);
+      served.filter((line) => /export|convert|upload|admit/.test(line)).map((line) => line.split(' ')[0]),
+    ).toEqual(['dc1', 'dc1', 'dc1', 'dc1']);
+    expect(served.filter((line) => /import|validate/.test(line))).toHaveLength(2);
   });
 
   test('has its lost jobs replaced in the queues of its site', async () => {
@@ -73,42 +72,5 @@ describe('a machine of a site', () => {
     const { wanted } = await ground.conductor.lookAtRun(run.id);
     expect(wanted).toEqual([{ job: first, site: 'dc3' }]);
     expect(await ground.queues.look(first, 'dc3')).toBe('live');
-  });
-});
-
-describe('what nobody serves', () => {
-  const worker = (site: string | null, ...pools: PoolName[]): Pick<Heartbeat, 'site' | 'pools'> => ({
-    site,
-    pools: pools.map((stage) => ({ stage, concurrency: 1 })),
-  });
-
-  test('names pool, site and machines, until a worker of that site lives', async () => {
-    const run = await ground.begin({ machines: { a: {}, b: {} }, site: 'dc4' });
-    const records = await ground.state.machines.all(run.id, run.machines);
-    const unserved = [{ pool: 'export', site: 'dc4', machines: [...run.machines] }];
-    expect(findUnserved(records, [])).toEqual(unserved);
-    expect(findUnserved(records, [worker(null, ...POOLS), worker('dc5', ...POOLS)])).toEqual(unserved);
-    expect(findUnserved(records, [worker('dc4', 'upload')])).toEqual(unserved);
-    expect(findUnserved(records, [worker('dc4', 'export')])).toEqual([]);
-  });
-
-  test('is told of any site where the work is bound to none', async () => {
-    const run = await ground.begin({ machines: { a: {} }, site: 'dc4' });
-    const [record] = await ground.state.machines.all(run.id, run.machines);
-    if (record === undefined) throw new Error('no record');
-    const { 'export/0': exported, import: imported } = record.steps;
-    if (exported === undefined || imported === undefined) throw new Error('no steps');
-    const importing = {
-      ...record,
-      steps: {
-        'export/0': { ...exported, state: 'done' as const },
-        import: { ...imported, state: 'active' as const },
-      },
-    };
-    expect(findUnserved([importing], [worker('dc4', 'export')])).toEqual([
-      { pool: 'import', site: null, machines: [record.machine.name] },
-    ]);
-    expect(findUnserved([importing], [worker('dc9', 'import')])).toEqual([]);
-    expect(findUnserved([{ ...importing, status: 'landed' }], [])).toEqual([]);
   });
 });
