@@ -1,4 +1,5 @@
 /** A wave: machines that are migrated together, as its file under `workflows/` says. Holds no secrets. */
+import type { BandwidthPlan } from './bandwidth-plan.ts';
 import type { JsonObject } from './json.ts';
 import type { WindowSpec } from './window.ts';
 
@@ -149,5 +150,7 @@ export type Wave = {
     tries: number;
     /** What all workers together may send for a run; absent: as fast as it goes. */
     bytesPerSecond?: number;
+    /** The same by the hour of the day, instead. */
+    bandwidthPlan?: BandwidthPlan;
   };
 };

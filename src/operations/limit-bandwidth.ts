@@ -1,4 +1,5 @@
 /** How fast a run, or a host's workers, may send: operators change it while they work, and see what holds. */
+import { plannedRate } from '../domain/bandwidth-plan.ts';
 import { formatByteRate } from '../domain/byte-rate.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
@@ -33,7 +34,7 @@ export async function limitHost(
 export async function limitOfRun(state: State, run: RunRecord): Promise<LimitInForce> {
   const [set = null] = await state.bandwidthLimits.read([{ kind: 'run', run: run.id }]);
   if (set !== null) return { limit: set, setBy: 'operator' };
-  const ofWave = run.wave.limits.bytesPerSecond;
+  const ofWave = plannedRate(run.wave.limits, Date.now());
   return ofWave === undefined ? { limit: 'none', setBy: null } : { limit: ofWave, setBy: 'wave' };
 }
 

@@ -3,6 +3,7 @@
  * record no longer wants returns at once) and after a kill at any point (the record was not committed, so the step is
  * done again, and stages find what the earlier attempt made).
  */
+import { plannedRate } from '../domain/bandwidth-plan.ts';
 import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import { type Job, stepKey } from '../domain/job.ts';
 import { currentStep, failStep, finishStep } from '../domain/machine-changes.ts';
@@ -94,7 +95,7 @@ async function attemptUnderLease(deps: AttemptDeps, attempt: Attempt): Promise<A
     lease,
     signal,
     report: progress.report,
-    bytesPerSecond: run.wave.limits.bytesPerSecond,
+    plannedRate: () => plannedRate(run.wave.limits, Date.now()),
   });
   try {
     const outcome = await runStep({ run, record, job, context });

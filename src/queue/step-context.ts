@@ -16,11 +16,11 @@ export type OpenStepContext = {
   signal: AbortSignal;
   report: StepContext['report'];
   /** What the run's wave allows it to send. */
-  bytesPerSecond?: number | undefined;
+  plannedRate?: (() => number | undefined) | undefined;
 };
 
 export function openStepContext(open: OpenStepContext): StepContext {
-  const { state, run, machine, step, lease, signal, report, bytesPerSecond } = open;
+  const { state, run, machine, step, lease, signal, report, plannedRate = () => undefined } = open;
   const { redis, clock } = state;
   return {
     run,
@@ -32,7 +32,7 @@ export function openStepContext(open: OpenStepContext): StepContext {
     ledger: openLedger({ redis, clock, run, machine, lease, signal }),
     checkpoints: openCheckpoints({ redis, run, machine, lease, signal }),
     slots: openSlots({ redis, run, machine, lease }),
-    bandwidth: state.bandwidths.open({ run, bytesPerSecond }),
+    bandwidth: state.bandwidths.open({ run, plannedRate }),
     log(level, message, fields = {}) {
       // Lines are for eyes: a Redis that is away must not stop the data path.
       void state.events.append({ type: 'log', run, machine, step, level, message, fields }).catch(() => {});

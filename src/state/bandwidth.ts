@@ -18,8 +18,11 @@ import { keys } from './keys.ts';
 import { orAborted } from './or-aborted.ts';
 
 export interface Bandwidths {
-  /** `bytesPerSecond`: what the wave says, until an operator says otherwise. Calls of `take` are served in their order. */
-  open(of: { run: string; bytesPerSecond: number | undefined }): Bandwidth;
+  /**
+   * `plannedRate`: what the wave says now, in bytes per second, until an operator says otherwise. Calls of `take` are served
+   * in their order.
+   */
+  open(of: { run: string; plannedRate: () => number | undefined }): Bandwidth;
 }
 
 const LOOK_EVERY_MS = 1_000;
@@ -72,10 +75,10 @@ export function createBandwidths(
   };
 
   return {
-    open({ run, bytesPerSecond }) {
+    open({ run, plannedRate }) {
       const scopes = [{ kind: 'run', run } as const, { kind: 'host', host } as const];
       const inForce = (ofRun: SetLimit, ofHost: SetLimit): Limit[] =>
-        [ofRun ?? bytesPerSecond ?? 'none', ofHost ?? 'none'].flatMap((limit, index) => {
+        [ofRun ?? plannedRate() ?? 'none', ofHost ?? 'none'].flatMap((limit, index) => {
           const scope = scopes[index];
           return limit === 'none' || scope === undefined
             ? []

@@ -21,7 +21,9 @@ const localTime = z
   .string()
   .regex(/^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?$/, 'must be a local date and time such as 2026-11-28T22:00');
 const localDate = z.string().regex(/^\d{4}-\d\d-\d\d$/, 'must be a date such as 2026-12-26');
-const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "must be a time such as '22:00', in quotes");
+export const timeOfDaySchema = z
+  .string()
+  .regex(/^([01]\d|2[0-3]):[0-5]\d$/, "must be a time such as '22:00', in quotes");
 const weekday = z.enum(WEEKDAYS);
 
 /** Which of its forms it has is checked where it is read (wave-window.ts). */
@@ -32,7 +34,9 @@ export const windowSchema = z.strictObject({
     .union([weekday, z.array(weekday).min(1)], { error: `must be one or some of ${WEEKDAYS.join(', ')}` })
     .optional()
     .describe('Instead of opens and closes: the days of the week on which it opens.'),
-  at: timeOfDay.optional().describe("With `every`: the time of day at which it opens, such as '22:00'."),
+  at: timeOfDaySchema
+    .optional()
+    .describe("With `every`: the time of day at which it opens, such as '22:00'."),
   for: durationSchema.optional().describe('With `every`: how long it stays open, such as 6h.'),
   except: z.array(localDate).optional().describe('With `every`: dates on which it does not open.'),
   timezone: z.string().describe('Time zone of these times, such as Europe/Berlin.'),

@@ -7,6 +7,7 @@ import { explainIssues } from './explain-issue.ts';
 import { readGate, readMachines, readNotice } from './read-machines.ts';
 import { takeSite, withSite } from './source-site.ts';
 import { checkMachineOptions, chooseVendor } from './vendor-options.ts';
+import { readBandwidth } from './wave-bandwidth.ts';
 import { findBadOrder, findBadReferences, findRepeatedNames } from './wave-hazards.ts';
 import { waveInvalid } from './wave-problem.ts';
 import type { WaveReview } from './wave-review.ts';
@@ -34,6 +35,7 @@ export function parseWave(input: { file: string; path: string; text: string; ada
     source: source?.adapter ?? null,
     target: target?.adapter ?? null,
   });
+  const bandwidth = wave === null ? {} : readBandwidth(review, wave);
   const window = wave?.window === undefined ? null : readWindow(review, wave.window);
   findRepeatedNames(review);
   findBadReferences(review);
@@ -53,7 +55,7 @@ export function parseWave(input: { file: string; path: string; text: string; ada
       machines: wave.limits?.machines ?? DEFAULT_LIMITS.machines,
       tries: wave.limits?.tries ?? DEFAULT_LIMITS.tries,
       ...(wave.limits?.perHost === undefined ? {} : { machinesPerHost: wave.limits.perHost }),
-      ...(wave.limits?.bandwidth === undefined ? {} : { bytesPerSecond: wave.limits.bandwidth }),
+      ...bandwidth,
     },
     window,
     onOverrun: wave.onOverrun ?? 'rollback',

@@ -12,6 +12,7 @@ import {
   onFailureSchema,
   onOverrunSchema,
   shutdownSchema,
+  timeOfDaySchema,
   windowSchema,
 } from './cutover-schema.ts';
 import { durationSchema } from './duration-schema.ts';
@@ -35,6 +36,12 @@ const bandwidthSchema = z
     context.issues.push({ code: 'custom', message: BYTE_RATE_RULE, input: text });
     return z.NEVER;
   });
+
+const spanSchema = z.strictObject({
+  from: timeOfDaySchema.describe("From this time of day on, such as '08:00'."),
+  to: timeOfDaySchema.describe('Until this one; over midnight where it is the earlier.'),
+  rate: bandwidthSchema.describe('What may be sent in these hours.'),
+});
 
 const patternSchema = z
   .string()
@@ -138,11 +145,18 @@ export const waveSchema = z.strictObject({
         .optional()
         .describe('The same per host at the source. Default: no limit of its own'),
       tries: z.int().min(1).max(100).optional().describe('Tries of one step before it fails. Default: 5'),
-      bandwidth: bandwidthSchema
+      bandwidth: z
+        .union([bandwidthSchema, z.array(spanSchema).min(1)], {
+          error: `${BYTE_RATE_RULE}, or a list of { from, to, rate }`,
+        })
         .optional()
         .describe(
-          'What all workers together may send: 50 MB/s, 30 MiB/s, 400 Mbit/s. `landfall limit` changes it while the run goes. Default: as fast as it goes',
+          'What all workers together may send: 50 MB/s, 30 MiB/s, 400 Mbit/s, or a list of such rates by the time of day. `landfall limit` changes it while the run goes. Default: as fast as it goes',
         ),
+      timezone: z
+        .string()
+        .optional()
+        .describe('Time zone of the hours of `bandwidth`. Default: that of the window, else UTC'),
     })
     .optional()
     .describe('How much happens at once and how often it is tried.'),

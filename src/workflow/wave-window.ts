@@ -21,11 +21,7 @@ export function readWindow(review: WaveReview, window: WindowInFile): WindowSpec
     return null;
   };
   const { timezone } = window;
-  if (!isZone(timezone)) {
-    const meant = closestZone(timezone);
-    const remedy = meant === null ? 'Name one such as Europe/Berlin, or UTC.' : `Did you mean ${meant}?`;
-    return complain('timezone', `is no time zone: ${timezone}`, remedy);
-  }
+  if (!checkZone(review, ['window', 'timezone'], timezone)) return null;
   const common = { timezone, rollbackSeconds: window.rollback ?? DEFAULT_ROLLBACK_SECONDS };
   const { opens, closes, every, at } = window;
   const lengthSeconds = window.for;
@@ -61,6 +57,20 @@ export function readWindow(review: WaveReview, window: WindowInFile): WindowSpec
       'Let each end before the next opens.',
     );
   return { ...common, kind: 'weekly', weekdays, at, lengthSeconds, except: window.except ?? [] };
+}
+
+/** false: there is no such zone, which is among the problems then. */
+export function checkZone(
+  { yaml, problems }: WaveReview,
+  path: readonly PropertyKey[],
+  timezone: string,
+): boolean {
+  if (isZone(timezone)) return true;
+  const meant = closestZone(timezone);
+  const remedy = meant === null ? 'Name one such as Europe/Berlin, or UTC.' : `Did you mean ${meant}?`;
+  const what = `is no time zone: ${timezone}`;
+  problems.push({ ...yaml.positionOf(path), where: formatPath(path), what, remedy });
+  return false;
 }
 
 function isZone(name: string): boolean {

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Job, POOLS, type PoolName } from '../../src/domain/job.ts';
 import type { RunStep } from '../../src/queue/attempt.ts';
 import { startPool } from '../../src/queue/pool.ts';
-import type { Heartbeat } from '../../src/state/heartbeats.ts';
 import { nameIn, openRunGround, type RunGround, succeed } from './run-ground.ts';
 
 let ground: RunGround;

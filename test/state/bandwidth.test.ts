@@ -32,7 +32,7 @@ function openOn(hostName: string, of: { run?: string; bytesPerSecond?: number } 
   const { redis, bandwidthLimits: limits } = on;
   return createBandwidths({ redis, limits }, hostName).open({
     run: of.run ?? 'run-1',
-    bytesPerSecond: of.bytesPerSecond,
+    plannedRate: () => of.bytesPerSecond,
   });
 }
 
@@ -208,7 +208,7 @@ describe('while Redis is away', () => {
     try {
       const worker = createBandwidths({ redis, limits: createBandwidthLimits(redis) }, 'worker-1').open({
         run: 'run-1',
-        bytesPerSecond: undefined,
+        plannedRate: () => undefined,
       });
       await worker.take(1, signal);
       await state.redis.call('CLIENT', 'PAUSE', '2500', 'ALL');

@@ -101,6 +101,20 @@ describe('a wave with cutovers', () => {
     expect(many).toMatchObject({ name: 'machines[2]', selectsMany: true });
   });
 
+  test('may send more by night', () => {
+    const text = GOOD.replace(
+      'perHost: 4',
+      "perHost: 4, bandwidth: [{ from: '08:00', to: '18:00', rate: 50 MB/s }, { from: '18:00', to: '08:00', rate: 1 GB/s }]",
+    );
+    expect(parse(text).limits.bandwidthPlan).toEqual({
+      timezone: 'Europe/Berlin',
+      spans: [
+        { fromMinute: 480, toMinute: 1080, bytesPerSecond: 50e6 },
+        { fromMinute: 1080, toMinute: 480, bytesPerSecond: 1e9 },
+      ],
+    });
+  });
+
   test('tells who is told of what', () => {
     expect(parse(GOOD).notify).toMatchObject([
       { kind: 'webhook', url: 'https://chat.example/hook', on: ['failed', 'held'] },
@@ -120,6 +134,14 @@ describe('a bad one names line, column, place and remedy', () => {
       'a zone of which only the city is right',
       withWindow("{ every: saturday, at: '22:00', for: 6h, timezone: CET/Berlin }"),
       'Did you mean Europe/Berlin?',
+    ],
+    [
+      'hours that overlap',
+      GOOD.replace(
+        'perHost: 4',
+        "perHost: 4, bandwidth: [{ from: '08:00', to: '18:00', rate: 50 MB/s }, { from: '17:00', to: '20:00', rate: 1 GB/s }]",
+      ),
+      'limits.bandwidth[1] has hours in common with bandwidth[0]',
     ],
     [
       'a window that closes before it opens',
