@@ -1,10 +1,11 @@
 /** What would happen: reads the machines of a wave from their source and asks source, target and this host whether all is well. */
 import { LandfallError } from '../domain/errors.ts';
 import { mergeFindings } from '../domain/merge-findings.ts';
-import { describeMoment } from '../domain/moment.ts';
+
 import { nextWindow } from '../domain/next-window.ts';
 import type { Finding, PlannedMachine, Source, Target } from '../domain/ports.ts';
 import type { Wave, WaveMachine } from '../domain/wave.ts';
+import { formatMoment } from '../domain/zoned-time.ts';
 import { checkMachines } from '../stages/preflight.ts';
 import { checkOrder, selectMachines } from './expand-wave.ts';
 
@@ -83,7 +84,7 @@ function checkWindow({ window }: Wave, now: number): Finding[] {
   if (window === null) return [];
   const next = nextWindow(window, now);
   if (next !== null) {
-    const message = `opens ${describeMoment(next.opensAt, window.timezone)}, closes ${describeMoment(next.closesAt, window.timezone)}`;
+    const message = `opens ${formatMoment(next.opensAt, window.timezone)}, closes ${formatMoment(next.closesAt, window.timezone)}`;
     return [{ level: 'ok', subject: 'window', message, remedy: null }];
   }
   const when =
