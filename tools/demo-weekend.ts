@@ -95,21 +95,16 @@ async function writeWave(): Promise<string> {
   return path;
 }
 
-/** Once two machines are on the move: one worker after the other dies without a word, and a new one takes its place. */
+/** Once a disk is on its way: all workers die at once, without a word, and new ones take their place. */
 async function killInTheMiddle(
   stack: AsyncDisposableStack,
   { run, workers, scene }: { run: string; workers: readonly RunningTool[]; scene: Scene },
 ): Promise<void> {
   await untilUploading(run, scene);
-  for (const worker of workers) {
-    process.kill(worker.pid, 'SIGKILL');
-    await worker.exited;
-    await startWorker(stack, scene);
-    await sleep(KILL_APART_MS, undefined, { signal: scene.signal });
-  }
+  for (const worker of workers) process.kill(worker.pid, 'SIGKILL');
+  await Promise.all(workers.map((worker) => worker.exited));
+  await Promise.all(workers.map(() => startWorker(stack, scene)));
 }
-
-const KILL_APART_MS = 3_000;
 
 async function untilUploading(run: string, scene: Scene): Promise<void> {
   for (;;) {

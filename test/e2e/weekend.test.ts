@@ -48,15 +48,13 @@ async function addWorker(): Promise<void> {
   workers.push(await ground.worker(POOLS.join(',')));
 }
 
-/** One after the other, each without a word, and a new one takes its place. */
+/** All at once, without a word; new ones take their place. */
 async function killAll(): Promise<void> {
   const victims = workers;
   workers = [];
-  for (const victim of victims) {
-    process.kill(victim.pid, 'SIGKILL');
-    await victim.exited;
-    await addWorker();
-  }
+  for (const victim of victims) process.kill(victim.pid, 'SIGKILL');
+  for (const victim of victims) await victim.exited;
+  for (const _victim of victims) await addWorker();
 }
 
 async function command(...args: string[]): Promise<string> {

@@ -75,6 +75,22 @@ describe('what an operator is told to do', () => {
   });
 });
 
+describe('where the wave takes failures back', () => {
+  const back = (look: Look): Look => ({
+    ...look,
+    record: { ...look.record, plan: { ...look.record.plan, onFailure: 'rollback' } },
+  });
+
+  it('nothing is to be discarded: it is gone, and the source runs', () => {
+    const panic = failed(back(lookAt(['Kernel panic - not syncing: no init'])));
+    expect(panic).toContain(`Guest must change: mend it at its source, ${RETRY}.`);
+    const slow = firstLine(bootTimedOut(back(lookAt(['idle'])), 60));
+    expect(slow).toContain('Slow boot: the wave must give it a longer `deadline`');
+    const gone = firstLine(landingEnded(back(lookAt([], { state: 'gone' }))));
+    for (const line of [panic, slow, gone]) expect(line).not.toContain(DISCARD);
+  });
+});
+
 describe('firmware that was only assumed', () => {
   const assumed: AssumedFact[] = ['firmware'];
 
