@@ -43,7 +43,7 @@ describe('a machine that lands at AWS and at Azure', () => {
   const trees: Record<string, readonly string[]> = {};
 
   test('lands at AWS with the bytes of its source', async () => {
-    await ground.worker('export,convert,upload,import,validate');
+    await ground.worker('export,convert,upload,import,validate,power');
     runs.aws = await land('demo.yaml', 'aws');
     const landed = await findLanded(ground, { run: runs.aws, machine: 'shop-db' });
     expect(await differences(ground, { landed, sources })).toEqual([]);

@@ -113,7 +113,7 @@ describe('a machine that goes block by block', () => {
   }, 120_000);
 
   test('lands whole, and `verify` reads it back and says so', async () => {
-    await ground.worker('import,validate');
+    await ground.worker('import,validate,power');
     await untilRun(state, { run, is: 'landed' });
     const landed = await findLanded(ground, { run, machine: 'web01' });
     expect(await differences(ground, { landed, sources: machine.disks })).toEqual([]);

@@ -36,7 +36,7 @@ beforeAll(async () => {
   const { Body } = await ground.s3.send(new GetObjectCommand(object));
   uploaded = (await Body?.transformToByteArray()) ?? new Uint8Array();
   await ground.s3.send(new PutObjectCommand({ ...object, Body: Buffer.alloc(65_536, 'no disk at all ') }));
-  await ground.worker('import,validate');
+  await ground.worker('import,validate,power');
   followed = await follower.exited;
 }, 150_000);
 afterAll(() => ground?.[Symbol.asyncDispose](), 60_000);

@@ -30,7 +30,7 @@ beforeAll(async () => {
   state = await ground.state();
   follower = await ground.start(['run', wave, '--json']);
   run = String(await vi.waitUntil(() => state.runs.ofWave('interrupted'), { timeout: 15_000 }));
-  await ground.worker('export,convert,import,validate');
+  await ground.worker('export,convert,import,validate,power');
 }, 90_000);
 afterAll(() => ground?.[Symbol.asyncDispose](), 60_000);
 

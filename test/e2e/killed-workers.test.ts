@@ -99,7 +99,7 @@ describe('a machine whose workers are killed', () => {
     await until(() => requests.received('ec2', 'GetConsoleOutput') > 0);
     await kill(victim);
     faults.clear();
-    await ground.worker('validate');
+    await ground.worker('validate,power');
     await untilRun(state, { run, is: 'landed' });
     const landed = await findLanded(ground, { run, machine: 'web01' });
     expect(await differences(ground, { landed, sources: machine.disks })).toEqual([]);

@@ -192,7 +192,7 @@ describe('Debian packages', () => {
 test('an unknown purpose is refused', async () => {
   const { exitCode, stderr } = await setUp(root, 'tests', process.env.PATH ?? '');
   expect(exitCode).toBe(1);
-  expect(stderr).toBe('There is no set-up for "tests": say one of run, demo, test, bench, peers.');
+  expect(stderr).toBe('There is no set-up for "tests": say one of run, demo, weekend, test, bench, peers.');
 });
 
 function setUp(folder: string, purpose: string, PATH: string): Promise<ToolResult> {
