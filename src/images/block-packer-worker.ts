@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { getPriority, setPriority } from 'node:os';
-import { type MessagePort, parentPort } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
 import { BLOCK_BYTES } from '../blocks/stream-encoder.ts';
 import { isZero } from '../blocks/zero-test.ts';
@@ -13,6 +13,9 @@ import { type DeflaterName, openDeflater } from './deflate.ts';
 import { type PackedGrains, packGrains } from './vmdk-grain.ts';
 
 export type PackerSettings = { container: Container; diskBytes: number; deflater: DeflaterName };
+
+/** Shared with who asks: not 0 once no answer is wanted any more. A message must follow, for a thread that waits for one. */
+export type PackerThreadData = { isClosed: Int32Array };
 
 /** Both buffers change hands; `spare` is for what the file holds, or to be given back where that is the content itself. */
 export type PackJob = PackerSettings & { index: number; content: ArrayBuffer; spare: ArrayBuffer };
@@ -33,7 +36,11 @@ const NICE = 10;
 setPriority(Math.max(NICE, getPriority()));
 const port = parentPort as MessagePort;
 
-port.on('message', (job: PackJob) => {
+const { isClosed } = workerData as PackerThreadData;
+
+port.on('message', (job: PackJob | null) => {
+  // With its port closed nothing keeps the thread.
+  if (job === null || Atomics.load(isClosed, 0) !== 0) return port.close();
   const answer = pack(job);
   port.postMessage(answer, [answer.content, answer.packed]);
 });
@@ -47,7 +54,7 @@ function pack({ container, diskBytes, deflater: name, index, content, spare }: P
   switch (container) {
     case 'vmdk-stream-optimized': {
       const into = Buffer.from(spare);
-      // For this block only: a thread may be ended at any time, and would leave behind what it holds outside of its heap.
+      // For this block only: a thread may die of any error, and would leave behind what it holds outside of its heap.
       using deflater = openDeflater(name);
       const grains = packGrains({ index, content: bytes, into, deflater });
       const crc = crc32(into.subarray(0, grains.lengthBytes));

@@ -8,7 +8,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { LandfallError } from '../domain/errors.ts';
-import type { PackAnswer, PackJob } from './block-packer-worker.ts';
+import type { PackAnswer, PackerThreadData, PackJob } from './block-packer-worker.ts';
 
 export type PackingThreads = AsyncDisposable & {
   readonly count: number;
@@ -95,7 +95,9 @@ type Lane = AsyncDisposable & {
 };
 
 function startLane(fail: (error: LandfallError) => LandfallError): Lane {
-  const worker = new Worker(WORKER, { execArgv: THREAD_FLAGS, resourceLimits: THREAD_LIMITS });
+  const isClosed = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const workerData: PackerThreadData = { isClosed };
+  const worker = new Worker(WORKER, { workerData, execArgv: THREAD_FLAGS, resourceLimits: THREAD_LIMITS });
   const waiting: Waiting[] = [];
   const rejectAll = (error: LandfallError): void => {
     for (const { reject } of waiting.splice(0)) reject(error);
@@ -104,7 +106,12 @@ function startLane(fail: (error: LandfallError) => LandfallError): Lane {
   const end = (reason: string, cause?: unknown): void => rejectAll(fail(packingFailed(reason, cause)));
   worker.on('messageerror', (error) => end(error.message, error));
   worker.on('error', (error) => end(messageOf(error), error));
-  worker.on('exit', (code) => end(`its thread ended with status ${code}`));
+  const exited = new Promise<void>((resolve) => {
+    worker.on('exit', (code) => {
+      end(`its thread ended with status ${code}`);
+      resolve();
+    });
+  });
   const started = once(worker, 'online').catch((error: unknown) => {
     throw fail(packingFailed(messageOf(error), error));
   });
@@ -116,7 +123,12 @@ function startLane(fail: (error: LandfallError) => LandfallError): Lane {
         waiting.push({ resolve, reject });
         worker.postMessage(job, [job.content, job.spare]);
       }),
-    [Symbol.asyncDispose]: async () => void (await worker.terminate()),
+    // Not terminated: native code that loses its JavaScript in the middle of a call aborts the whole process.
+    async [Symbol.asyncDispose]() {
+      Atomics.store(isClosed, 0, 1);
+      worker.postMessage(null);
+      await exited;
+    },
   };
 }
 

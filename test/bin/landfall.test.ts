@@ -9,14 +9,17 @@ import { runTool, startTool, type ToolResult, tryTool } from '../../src/processe
 
 const root = resolve(import.meta.dirname, '../..');
 
-/** Says what it was given, then ends with 7, or waits for a signal and says which came. */
+/** Says what it was given, then ends with 7, or waits for a signal and says which came: from its first word on. */
 const MAIN = `
 const words: string[] = process.argv.slice(2);
-console.log(JSON.stringify({ words, node: process.version, pid: process.pid, env: process.env.LANDFALL_STARTED_BY_OLDER_NODE ?? null }));
 if (words[0] === 'wait') {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => console.log(signal));
   process.on('SIGTERM', () => process.exit(9));
   setInterval(() => {}, 1000);
+}
+console.log(JSON.stringify({ words, node: process.version, pid: process.pid, env: process.env.LANDFALL_STARTED_BY_OLDER_NODE ?? null }));
+if (words[0] === 'wait') {
+  // Lives until a signal comes.
 } else if (words[0] === 'abort') process.kill(process.pid, 'SIGKILL');
 else process.exitCode = 7;
 `;

@@ -139,6 +139,24 @@ describe('openBlockPacker', () => {
     await packer[Symbol.asyncDispose]();
   });
 
+  it('may be closed at any moment, also while its threads load native code', async () => {
+    const script = `
+      const { openBlockPacker } = await import(${JSON.stringify(MODULE)});
+      const { setTimeout } = await import('node:timers/promises');
+      for (let round = 0; round < 60; round += 1) {
+        const packer = await openBlockPacker(${JSON.stringify(vmdk)});
+        const packs = Array.from({ length: 8 }, (_, index) =>
+          packer.pack({ index, content: new Uint8Array(${BLOCK_BYTES}).fill(index + 1).buffer }));
+        const settled = Promise.allSettled(packs);
+        await setTimeout((round * 7) % 40);
+        await packer[Symbol.asyncDispose]();
+        await settled;
+      }
+    `;
+    const { stderr } = await run(process.execPath, ['--input-type=module', '-e', script]);
+    expect(stderr).toBe('');
+  });
+
   it('shares the threads of the process with other packers, in whatever format, until the last is closed', async () => {
     const threadCount = () =>
       process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
