@@ -42,7 +42,7 @@ function advanceMove({ record, wave, now }: Looked): Advance {
   const failed = steps.find((step) => step.stage !== 'rollback' && step.state === 'failed');
   if (failed !== undefined) return giveUp(record, { error: failed.error, now });
   const isProven = isStageDone(steps, 'validate');
-  if (wave.overrun === 'rollback' && !isProven) return turnBack(record, now);
+  if (wave.overrun === 'rollback' && !isProven) return turnBack({ record, wave, now });
   const stage = FLOW.find((candidate) => !isStageDone(steps, candidate));
   if (stage === undefined) return atRest({ ...record, status: 'landed', endedAt: now });
   return wave.isOpen ? offerStage({ record, stage, now }) : atRest(record);
@@ -74,25 +74,33 @@ function advanceRollback({ record, now }: Omit<Looked, 'wave'>): Advance {
   return offerStage({ record, stage: 'rollback', now });
 }
 
-/** The window closed over a machine on which nobody works: it goes back, or it was never touched and stays so. */
+/**
+ * The window closed over a machine on which nobody works: it goes back, or it was never touched and stays so. Where its wave
+ * finishes what has begun, a person decides: no slot is given any more that it could wait for.
+ */
 function advanceIdle({ record, wave, now }: Looked): Advance {
   const hasBegun = record.startedAt !== null;
-  if (wave.overrun === 'rollback' && hasBegun) return turnBack(record, now);
-  if (!wave.isOver || hasBegun) return atRest(record);
+  if (wave.overrun === 'rollback' && hasBegun) return turnBack({ record, wave, now });
+  if (!wave.isOver) return atRest(record);
+  if (hasBegun)
+    return atRest(
+      record.status === 'held' ? record : { ...record, status: 'held', error: windowClosed(record, wave) },
+    );
   const cancelled = cancelMachine(record, now);
-  return atRest(cancelled === null ? record : { ...cancelled, error: windowClosed(record) });
+  return atRest(cancelled === null ? record : { ...cancelled, error: windowClosed(record, wave) });
 }
 
-function turnBack(record: MachineRecord, now: number): Advance {
-  const back = rollBackMachine(record, windowClosed(record));
+function turnBack({ record, wave, now }: Looked): Advance {
+  const back = rollBackMachine(record, windowClosed(record, wave));
   return back === null ? atRest(record) : advanceRollback({ record: back, now });
 }
 
-function windowClosed({ machine, startedAt, run }: MachineRecord): SavedError {
+function windowClosed({ machine, startedAt, run }: MachineRecord, { isOver }: WaveView): SavedError {
+  const reopen = isOver ? `Open it again (\`landfall cutover ${run} --now --until 4h\`), then ` : '';
   const what =
     startedAt === null
       ? `before ${machine.name} had its turn; nothing was done to it. Give the wave a new window and run it again (\`landfall run --again\`)`
-      : `before ${machine.name} was proven. \`landfall retry ${run} ${machine.name}\` tries it again`;
+      : `before ${machine.name} was proven. ${reopen}\`landfall retry ${run} ${machine.name}\` tries it again`;
   return {
     code: 'window-closed',
     message: `The window closed ${what}.`,
