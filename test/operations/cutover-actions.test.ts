@@ -167,23 +167,6 @@ describe('approving', () => {
   });
 });
 
-test('a machine is not released into a window that has closed: it would wait for ever', async () => {
-  const window = { opensAt: 1, closesAt: 2 };
-  await begin(['a'], {
-    wave: {
-      window: { ...SPEC, opens: '2020-01-05T22:00', closes: '2020-01-06T04:00' },
-      onOverrun: 'finish',
-    },
-    run: { window, status: 'held' },
-    record: (made) => ({ ...made, status: 'held', startedAt: 1 }),
-  });
-  const of = { run: await findRun(state, 'r1'), machines: await select(), reason: null };
-  await expect(releaseMachines(of, deps())).rejects.toThrow(
-    /window of r1 closed .*cutover r1 --now --until 4h/,
-  );
-  expect(await read('a')).toMatchObject({ status: 'held' });
-});
-
 describe('opening a window now', () => {
   test('starts what waits for it; it closes as planned', async () => {
     const run = await beginScheduled();

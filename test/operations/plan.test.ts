@@ -54,6 +54,18 @@ describe('an entry without a name', () => {
     expect(planned.machines.map(({ machine }) => machine.name)).toEqual(['front', 'web-2', 'db']);
   });
 
+  it('leaves out what it excepts, and warns of an exception that fits nothing', async () => {
+    const planned = await plan([entry(null, 'web-*', { except: ['*-2', 'wbe*'] })]);
+    expect(planned.machines.map(({ machine }) => machine.name)).toEqual(['web-1']);
+    expect(planned.wave.machines[0]).not.toHaveProperty('except');
+    expect(planned.findings).toContainEqual(
+      expect.objectContaining({
+        level: 'warn',
+        message: expect.stringContaining('"wbe*", which fits no machine'),
+      }),
+    );
+  });
+
   it('is refused where it selects nothing, or a machine whose name no machine of a wave can have', async () => {
     expect(failures(await plan([entry(null, 'nothing*')]))).toEqual([
       expect.stringContaining('machines[0] {"name":"nothing*"} selects no machine'),
