@@ -3,7 +3,7 @@
  * done is kept in its checkpoint, written after each: so a repeat goes on with the one that was under way, and only that
  * one is ever done twice.
  */
-import { listEnvReferences, resolveEnvReferences } from '../domain/env-reference.ts';
+import { hideEnvValues, resolveEnvReferences } from '../domain/env-reference.ts';
 import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { StepContext } from '../domain/ports.ts';
@@ -111,26 +111,25 @@ async function callServer(input: StepInput, hook: HttpHook): Promise<HookEnd> {
     ...sent,
     method,
     body: takesBody ? sent.body : null,
-    redirect: 'follow',
     timeoutMs: hook.timeoutSeconds * 1000,
     signal: input.context.signal,
   });
   if (answer.kind === 'unanswered') {
     return { isWell: false, isRetryable: true, what: withoutSecrets(answer.why, hook), output: [] };
   }
-  const { status, text } = answer;
+  const { status, text, leadsTo } = answer;
+  const elsewhere = leadsTo === null ? '' : withoutSecrets(`, which leads to ${leadsTo}`, hook);
   return {
     isWell: status >= 200 && status < 300,
     isRetryable: status >= 500 || COME_AGAIN.has(status),
-    what: `was answered with status ${status}`,
+    what: `was answered with status ${status}${elsewhere}`,
     output: consoleTail(readConsole(withoutSecrets(text, hook))),
   };
 }
 
 /** Servers like to say what they were asked. */
 function withoutSecrets(text: string, { url, headers, body }: HttpHook): string {
-  const names = listEnvReferences({ url, headers, body });
-  return names.reduce((left, name) => left.replaceAll(process.env[name] || /(?!)/g, `\${env:${name}}`), text);
+  return hideEnvValues(text, { url, headers, body }, process.env);
 }
 
 /** As the wave has it, so that no variable's value gets into events. */

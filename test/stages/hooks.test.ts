@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -19,7 +20,7 @@ let folder: TempFolder;
 let server: Server;
 let address: string;
 let asked: Asked[];
-let answer: { status: number; text: string } | null;
+let answer: { status: number; text: string; location?: string } | null;
 
 beforeAll(async () => {
   folder = await makeTempFolder();
@@ -29,7 +30,8 @@ beforeAll(async () => {
     const { method = '', url = '', headers } = request;
     asked.push({ method, url, headers, body: Buffer.concat(pieces).toString() });
     // No answer at all is one that hangs.
-    if (answer !== null) response.writeHead(answer.status).end(answer.text);
+    const { status = 0, text, location } = answer ?? {};
+    if (status !== 0) response.writeHead(status, location ? { location } : {}).end(text);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -172,6 +174,22 @@ describe('a command', () => {
     expect(state.checkpoints.size).toBe(0);
   });
 
+  it('ends with all that it started when its worker is killed: another one does it again', async () => {
+    const module = new URL('../../src/stages/operator-command.ts', import.meta.url).href;
+    const script = 'sh -c "echo \\$\\$ > orphan; while :; do sleep 0.2; done" & wait';
+    const program = `
+      import { runOperatorCommand } from ${JSON.stringify(module)};
+      const rest = { environment: {}, timeoutMs: 60_000, signal: new AbortController().signal };
+      await runOperatorCommand({ command: ['sh', '-c', ${JSON.stringify(script)}], folder: ${JSON.stringify(folder.path)}, ...rest });
+    `;
+    const worker = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'ignore' });
+    const begun = () => said('orphan').catch(() => []);
+    await expect.poll(begun, { timeout: 10_000, interval: 20 }).toEqual([expect.stringMatching(/\d/)]);
+    expect(await isAlive('orphan')).toBe(true);
+    worker.kill('SIGKILL');
+    await expect.poll(() => isAlive('orphan'), { timeout: 5_000 }).toBe(false);
+  });
+
   it('that is not there is told by its name, and not tried again', async () => {
     const { attempt } = prepare([shell('', { command: ['./no-such-hook', '-x'] })]);
     await expect(runHooks(attempt(), at)).rejects.toMatchObject({
@@ -261,6 +279,25 @@ describe('a call', () => {
       retryable,
       message: expect.stringContaining(`status ${status}: not now`),
     });
+  });
+
+  it('that is led elsewhere fails: followed, it would come there without its body, or with its secrets', async () => {
+    answer = { status: 302, text: '', location: '/login' };
+    const { attempt } = prepare([call()]);
+    await expect(runHooks(attempt(), at)).rejects.toMatchObject({
+      code: 'hook-failed',
+      retryable: false,
+      message: expect.stringContaining(`status 302, which leads to ${address}/login`),
+    });
+    expect(asked).toHaveLength(1);
+  });
+
+  it('keeps what variables hold out of events where the address itself is refused', async () => {
+    process.env.LANDFALL_TEST_TOKEN = 's3cr3t wörd';
+    const url = `http://drain:\${env:LANDFALL_TEST_TOKEN}@127.0.0.1:1/x`;
+    const refused = runHooks(prepare([call({ url })]).attempt(), at);
+    await expect(refused).rejects.toMatchObject({ message: expect.not.stringMatching(/s3cr3t/) });
+    delete process.env.LANDFALL_TEST_TOKEN;
   });
 
   it('that nobody answers ends in time', async () => {
