@@ -23,6 +23,7 @@ beforeAll(async () => {
   folder = await makeTempFolder();
   const certificates = await makePki('pki');
   await makePki('strangers');
+  await mkdir(join(folder.path, 'nothing'));
   port = await freePort();
   libvirt = await startLibvirt({ tls: { port, certificates } });
   const disk = await makeBootDisk(join(libvirt.folder, 'images', 'web01.raw'));
@@ -82,11 +83,14 @@ describe('a libvirt over TLS', () => {
     expect(await source.powerState(machine, live)).toBe('off');
   });
 
-  it('that another CA speaks for is not believed: somebody must see to that', async () => {
-    await expect(web01(sourceBy('strangers'))).rejects.toMatchObject({
+  it.each([
+    ['another CA speaks for the host', 'strangers'],
+    ['certificates are missing', 'nothing'],
+  ])('is not waited for where %s: somebody must see to that', async (_what, pki) => {
+    await expect(web01(sourceBy(pki))).rejects.toMatchObject({
       code: 'preflight-refused',
       retryable: false,
-      message: expect.stringMatching(/certificate/i),
+      message: expect.stringMatching(/certificate.*pkipath/is),
     });
   });
 });
