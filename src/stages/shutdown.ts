@@ -15,6 +15,7 @@ import {
   POWER,
   type PowerEffect,
   powerEffect,
+  rememberPower,
   settleAs,
 } from './source-effects.ts';
 import type { StepInput } from './step-input.ts';
@@ -45,6 +46,8 @@ export async function shutDownSource(input: StepInput): Promise<StepOutcome<Step
 
 async function prepare(input: StepInput, there: Controlled): Promise<void> {
   await requireReady(input);
+  // A hook may well turn the machine off by itself.
+  await rememberPower(there);
   await runHooks(input, 'before-shutdown');
   await keepOffWithHost(there);
   await leaveNote(there, noteFor(input.record));
