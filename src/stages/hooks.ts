@@ -93,24 +93,23 @@ async function runCommand(input: StepInput, hook: CommandHook): Promise<HookEnd>
   return { isWell: exitCode === 0, isRetryable: kind !== 'missing', what, output };
 }
 
+type Resolved = { url: string; headers: Record<string, string>; body: string | null };
+
+const JSON_CONTENT = { 'content-type': 'application/json' };
+
 async function callServer(input: StepInput, hook: HttpHook): Promise<HookEnd> {
   const facts = factsOf(input);
   const { method, headers, body } = hook;
   const takesBody = method !== 'GET' && method !== 'HEAD';
   // Who gives no body gets the facts told.
-  const told = body === null ? { 'content-type': 'application/json' } : {};
-  const sent = resolveEnvReferences(
-    {
-      url: fillIn(hook.url, facts, encodeURIComponent),
-      headers: { ...(takesBody ? told : {}), ...headers },
-      body: body === null ? JSON.stringify({ moment: hook.at, ...facts }) : fillIn(body, facts, String),
-    },
-    process.env,
-  ) as { url: string; headers: Record<string, string>; body: string };
+  // First of all: what a machine is called may look like a reference, and is none of the wave's.
+  const own = resolveEnvReferences({ url: hook.url, headers, body }, process.env) as Resolved;
+  const told = own.body === null ? JSON.stringify({ moment: hook.at, ...facts }) : null;
   const answer = await callHttp({
-    ...sent,
     method,
-    body: takesBody ? sent.body : null,
+    url: fillIn(own.url, facts, encodeURIComponent),
+    headers: { ...(takesBody && told !== null ? JSON_CONTENT : {}), ...own.headers },
+    body: takesBody ? (told ?? fillIn(own.body ?? '', facts, String)) : null,
     timeoutMs: hook.timeoutSeconds * 1000,
     signal: input.context.signal,
   });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Hook } from '../../src/domain/wave.ts';
 import { forgetHooks, runHooks } from '../../src/stages/hooks.ts';
-import { createRecord } from '../fakes/machine.ts';
+import { createMachine, createRecord } from '../fakes/machine.ts';
 import { createDurableState } from '../fakes/step-context.ts';
 import { makeTempFolder, type TempFolder } from '../images/make-appliance.ts';
 import { createAttempt } from './attempt.ts';
@@ -69,8 +69,11 @@ const call = (more: Partial<HttpHook> = {}): Hook => ({
   ...more,
 });
 
-function prepare(hooks: readonly Hook[], signal?: AbortSignal) {
-  const plain = createRecord();
+function prepare(
+  hooks: readonly Hook[],
+  { signal, uuid = null }: { signal?: AbortSignal; uuid?: string | null } = {},
+) {
+  const plain = createRecord({ machine: { ...createMachine(), uuid } });
   const landing = { kind: 'fake', id: 'i-1', ref: {}, address: '10.0.0.7' };
   const record = { ...plain, landing, plan: { ...plain.plan, hooks } };
   const state = createDurableState();
@@ -164,7 +167,7 @@ describe('a command', () => {
   it('ends with the attempt, and counts as not done', async () => {
     const reason = new Error('the lease was lost');
     const stop = new AbortController();
-    const { attempt, state } = prepare([shell('echo $$ > stopped; sleep 60')], stop.signal);
+    const { attempt, state } = prepare([shell('echo $$ > stopped; sleep 60')], { signal: stop.signal });
     const running = runHooks(attempt(), at);
     const begun = () => said('stopped').catch(() => []);
     await expect.poll(begun, { timeout: 10_000, interval: 20 }).toHaveLength(1);
@@ -279,6 +282,15 @@ describe('a call', () => {
       retryable,
       message: expect.stringContaining(`status ${status}: not now`),
     });
+  });
+
+  it('resolves what the wave refers to, and nothing that a machine is called', async () => {
+    process.env.LANDFALL_TEST_TOKEN = 's3cr3t';
+    const uuid = `\${env:LANDFALL_TEST_TOKEN}`;
+    const { attempt } = prepare([call(), call({ body: 'drain {uuid}' })], { uuid });
+    await runHooks(attempt(), at);
+    delete process.env.LANDFALL_TEST_TOKEN;
+    expect(asked.map(({ body }) => body)).toEqual([expect.stringContaining(uuid), `drain ${uuid}`]);
   });
 
   it('that is led elsewhere fails: followed, it would come there without its body, or with its secrets', async () => {
