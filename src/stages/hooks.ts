@@ -15,6 +15,7 @@ import type { StepInput } from './step-input.ts';
 import { environmentOf, factsOf, fillIn } from './told-facts.ts';
 
 type CommandHook = Extract<Hook, { kind: 'command' }>;
+type ResolvedCall = { url: string; headers: Record<string, string>; body: string | null };
 type HttpHook = Extract<Hook, { kind: 'http' }>;
 
 type HookEnd = {
@@ -27,6 +28,7 @@ type HookEnd = {
   output: readonly string[];
 };
 
+const JSON_CONTENT = { 'content-type': 'application/json' };
 /** So many lines of what a hook said stand in the message; events have more. */
 const LINES_IN_MESSAGES = 3;
 /** Answers that ask to come again: https://www.rfc-editor.org/rfc/rfc9110#section-15.5 and 6585. */
@@ -93,17 +95,13 @@ async function runCommand(input: StepInput, hook: CommandHook): Promise<HookEnd>
   return { isWell: exitCode === 0, isRetryable: kind !== 'missing', what, output };
 }
 
-type Resolved = { url: string; headers: Record<string, string>; body: string | null };
-
-const JSON_CONTENT = { 'content-type': 'application/json' };
-
 async function callServer(input: StepInput, hook: HttpHook): Promise<HookEnd> {
   const facts = factsOf(input);
   const { method, headers, body } = hook;
   const takesBody = method !== 'GET' && method !== 'HEAD';
+  // Before facts come into it: what a machine is called may look like a reference, and is none of the wave's.
+  const own = resolveEnvReferences({ url: hook.url, headers, body }, process.env) as ResolvedCall;
   // Who gives no body gets the facts told.
-  // First of all: what a machine is called may look like a reference, and is none of the wave's.
-  const own = resolveEnvReferences({ url: hook.url, headers, body }, process.env) as Resolved;
   const told = own.body === null ? JSON.stringify({ moment: hook.at, ...facts }) : null;
   const answer = await callHttp({
     method,

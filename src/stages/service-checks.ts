@@ -21,9 +21,14 @@ const ADDRESS = '{address}';
 export async function tryChecks(input: StepInput, landing: Landing): Promise<CheckVerdict[]> {
   const { checks } = input.record.plan.proof;
   const ready = checks.map((check) => withAddress(check, landing, input));
-  return Promise.all(
+  const tried = await Promise.allSettled(
     ready.map(async (check) => ({ check: nameOf(check), failure: await failureOf(check, input, landing) })),
   );
+  // Only now: a command of theirs must not live on beside the next attempt.
+  return tried.map((each) => {
+    if (each.status === 'fulfilled') return each.value;
+    throw each.reason;
+  });
 }
 
 async function failureOf(check: ServiceCheck, input: StepInput, landing: Landing): Promise<string | null> {

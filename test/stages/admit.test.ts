@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer as createHttp } from 'node:http';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Landing } from '../../src/domain/landing.ts';
 import type { Hook, ServiceCheck } from '../../src/domain/wave.ts';
@@ -9,6 +11,7 @@ import { createControlledSource } from '../fakes/controlled-source.ts';
 import { createJob, createMachine, createRecord, rawImage } from '../fakes/machine.ts';
 import { createDurableState, createManualClock } from '../fakes/step-context.ts';
 import { createFakeTarget } from '../fakes/target.ts';
+import { makeTempFolder } from '../images/make-appliance.ts';
 import { createAttempt } from './attempt.ts';
 import { type Fate, fateAt, mortal, mortalContext, NO_FATE, untilDone } from './killed-attempts.ts';
 
@@ -149,6 +152,15 @@ describe('admit', () => {
   it('does not wait for what can never hold', async () => {
     const { run } = createWorld([{ kind: 'command', command: ['no-such-check'] }]);
     await expect(run()).rejects.toMatchObject({ code: 'check-failed', retryable: false });
+  });
+
+  it('leaves no command behind where another check can never hold', async () => {
+    await using folder = await makeTempFolder();
+    const path = join(folder.path, 'ended');
+    const never: ServiceCheck = { kind: 'command', command: ['./no-such-check'] };
+    const { run } = createWorld([command(`sleep 0.5; echo x > ${path}`), never]);
+    await expect(run()).rejects.toMatchObject({ code: 'check-failed' });
+    expect(await readFile(path, 'utf8')).toBe('x\n');
   });
 
   it('calls its hooks around it, the last one when the services answer', async () => {
