@@ -136,8 +136,10 @@ async function cutOff(
     'warn',
     `${machine.name} did not end within ${graceSeconds} s and is cut off, as its wave allows.`,
   );
+  // Written under the lease right before: a worker that slept through its end must not cut off what was taken back since.
+  const intent = await context.ledger.settle(entry, 'intended', { how: 'cut off' });
   await control.cutOff(machine, context.signal);
-  await settleAs(context, entry, 'done', { how: 'cut off' });
+  await settleAs(context, intent, 'done');
   return null;
 }
 

@@ -138,6 +138,17 @@ describe('shutdown', () => {
     expect(effect).toMatchObject({ state: 'done', ref: { how: 'cut off' } });
   });
 
+  it('cuts nothing off once its lease is lost: by then the machine may have been taken back', async () => {
+    const { source, run, clock, attempt } = createWorld({ graceSeconds: 60, force: true });
+    source.guest = 'deaf';
+    await run();
+    clock.advance(60_000);
+    const { context, ...input } = attempt();
+    const ledger = { ...context.ledger, settle: () => Promise.reject(new Error('lease lost')) };
+    await expect(runStep({ ...input, context: { ...context, ledger } })).rejects.toThrow('lease lost');
+    expect(source.power).toBe('on');
+  });
+
   it('waits for a source that is away without a fault of its machine, and takes up where it was', async () => {
     const { source, run, finish, clock } = createWorld({ graceSeconds: 30, force: true });
     const away = { code: 'source-unavailable', retryable: true };
