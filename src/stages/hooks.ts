@@ -108,6 +108,7 @@ async function callServer(input: StepInput, hook: HttpHook): Promise<HookEnd> {
     url: fillIn(own.url, facts, encodeURIComponent),
     headers: { ...(takesBody && told !== null ? JSON_CONTENT : {}), ...own.headers },
     body: takesBody ? (told ?? fillIn(own.body ?? '', facts, String)) : null,
+    wantsText: true,
     timeoutMs: hook.timeoutSeconds * 1000,
     signal: input.context.signal,
   });

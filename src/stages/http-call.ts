@@ -9,6 +9,8 @@ export type HttpCall = {
   url: string;
   headers?: Readonly<Record<string, string>>;
   body?: string | null;
+  /** Else its status is all that is waited for: some servers go on talking. */
+  wantsText: boolean;
   timeoutMs: number;
   signal: AbortSignal;
 };
@@ -24,7 +26,7 @@ const MAX_TEXT_BYTES = 16 * 1024;
 
 /** Throws only the signal's reason. */
 export async function callHttp(call: HttpCall): Promise<HttpAnswer> {
-  const { method, url, headers = {}, body = null, timeoutMs, signal } = call;
+  const { method, url, headers = {}, body = null, wantsText, timeoutMs, signal } = call;
   const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const response = await fetch(url, {
@@ -37,7 +39,9 @@ export async function callHttp(call: HttpCall): Promise<HttpAnswer> {
     const { status } = response;
     const location = status >= 300 && status < 400 ? response.headers.get('location') : null;
     const leadsTo = location === null ? null : (URL.parse(location, url)?.href ?? location);
-    return { kind: 'answered', status, text: await readStart(response), leadsTo };
+    if (wantsText) return { kind: 'answered', status, text: await readStart(response), leadsTo };
+    await response.body?.cancel();
+    return { kind: 'answered', status, text: '', leadsTo };
   } catch (error) {
     signal.throwIfAborted();
     if (timeout.aborted) return { kind: 'unanswered', why: `did not answer within ${timeoutMs / 1000} s` };

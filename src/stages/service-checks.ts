@@ -37,7 +37,7 @@ async function failureOf(check: ServiceCheck, input: StepInput, landing: Landing
     case 'tcp':
       return await connectionFailure(check, signal);
     case 'http': {
-      const call = { method: 'GET', url: check.url, timeoutMs: ANSWER_MS } as const;
+      const call = { method: 'GET', url: check.url, wantsText: false, timeoutMs: ANSWER_MS } as const;
       const answer = await callHttp({ ...call, signal });
       if (answer.kind === 'unanswered') return answer.why;
       const { status } = answer;

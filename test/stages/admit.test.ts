@@ -138,6 +138,18 @@ describe('admit', () => {
     server.close();
   });
 
+  it('takes a server that answers and goes on talking for one that serves', async () => {
+    const server = createHttp((_request, response) => void response.writeHead(200).write('data: 1\n\n'));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const bound = server.address();
+    const port = typeof bound === 'object' ? bound?.port : 0;
+    const { run } = createWorld([{ kind: 'http', url: `http://{address}:${port}/events`, status: null }]);
+    expect(await run()).toMatchObject({ kind: 'done' });
+    server.closeAllConnections();
+    server.close();
+  }, 5_000);
+
   it('tells commands where the landing is', async () => {
     await using server = await listen();
     const script = `test "$LANDFALL_ADDRESS $LANDFALL_LANDING" = "127.0.0.1 i-1"`;
