@@ -4,6 +4,7 @@ import { createServer as createHttp } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { LandfallError } from '../../src/domain/errors.ts';
 import type { Landing } from '../../src/domain/landing.ts';
 import type { Hook, ServiceCheck } from '../../src/domain/wave.ts';
 import { runStep } from '../../src/stages/run-step.ts';
@@ -13,7 +14,7 @@ import { createDurableState, createManualClock } from '../fakes/step-context.ts'
 import { createFakeTarget } from '../fakes/target.ts';
 import { makeTempFolder } from '../images/make-appliance.ts';
 import { createAttempt } from './attempt.ts';
-import { type Fate, fateAt, mortal, mortalContext, NO_FATE, untilDone } from './killed-attempts.ts';
+import { type Fate, fateAt, Killed, mortal, mortalContext, NO_FATE, untilDone } from './killed-attempts.ts';
 
 const job = createJob('admit');
 const LANDING: Landing = { kind: 'fake', id: 'i-1', ref: { groups: 'quarantine' }, address: '127.0.0.1' };
@@ -116,6 +117,29 @@ describe('admit', () => {
     expect(await run()).toMatchObject({ kind: 'wait' });
   });
 
+  it('stays one that may have been in service whatever fails after it was put there', async () => {
+    const { source, run, clock } = createWorld([command('false')]);
+    await run();
+    clock.advance(DEADLINE_SECONDS * 1000);
+    await expect(run()).rejects.toMatchObject({ code: 'check-failed', context: { isAdmitted: true } });
+    source.power = 'on';
+    await expect(run()).rejects.toMatchObject({ code: 'source-not-off', context: { isAdmitted: true } });
+  });
+
+  it('also where its worker was killed before it could write that down', async () => {
+    for (let point = 0; ; point += 1) {
+      const { source, run, admissions } = createWorld();
+      const fate = fateAt(point);
+      await run(fate).catch((error: unknown) => expect(error).toBeInstanceOf(Killed));
+      if (!fate.hasStruck()) return;
+      const wasAdmitted = admissions() > 0;
+      source.power = 'on';
+      const next = await run().catch((error: unknown) => error);
+      if (wasAdmitted && next instanceof LandfallError)
+        expect(next.context, `killed at ${point}`).toMatchObject({ isAdmitted: true });
+    }
+  });
+
   it('judges answers of servers by their status', async () => {
     const server = createHttp((request, response) => {
       response.writeHead(Number(request.url?.slice(1)), { location: '/200' }).end();
@@ -190,7 +214,7 @@ describe('admit', () => {
       expect(await world.finish()).toEqual({ stage: 'admit', landing: ADMITTED });
       expect(world.admissions()).toBeLessThanOrEqual(2);
       if (!fate.hasStruck()) {
-        expect(point).toBe(8);
+        expect(point).toBe(10);
         return;
       }
     }
