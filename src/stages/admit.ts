@@ -10,6 +10,7 @@ import type { StepContext, StepOutcome } from '../domain/ports.ts';
 import { runHooks } from './hooks.ts';
 import { type CheckVerdict, tryChecks } from './service-checks.ts';
 import { requireAsExported } from './source-watch.ts';
+import { tidyStaging } from './staging.ts';
 import { landingOf, type StepInput } from './step-input.ts';
 
 /** What the target admitted, and when: from then on its services have their time to answer. */
@@ -43,6 +44,7 @@ async function serve(input: StepInput, admission: Admission): Promise<StepOutcom
   if (failed.length > 0) return await waitForServices(input, { admission, failed });
   for (const { check } of verdicts) context.log('info', `${record.machine.name} serves: ${check}.`);
   await runHooks({ ...input, record: { ...record, landing } }, 'after-landing');
+  await tidyStaging(input);
   return { kind: 'done', value: { stage: 'admit', landing } };
 }
 

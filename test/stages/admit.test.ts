@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer as createHttp } from 'node:http';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { LandfallError } from '../../src/domain/errors.ts';
 import type { Landing } from '../../src/domain/landing.ts';
@@ -21,7 +21,11 @@ const LANDING: Landing = { kind: 'fake', id: 'i-1', ref: { groups: 'quarantine' 
 const ADMITTED: Landing = { ...LANDING, ref: { groups: 'web' } };
 const DEADLINE_SECONDS = 60;
 
-function createWorld(checks: readonly ServiceCheck[] = [], hooks: readonly Hook[] = []) {
+function createWorld(
+  checks: readonly ServiceCheck[] = [],
+  hooks: readonly Hook[] = [],
+  more: { stagingFolder?: string } = {},
+) {
   const machine = createMachine();
   const plain = createRecord({
     machine,
@@ -48,7 +52,7 @@ function createWorld(checks: readonly ServiceCheck[] = [], hooks: readonly Hook[
   const clock = createManualClock();
   state.checkpoints.set('run-1/web01/export/0', JSON.stringify({ fingerprint: 'state-1' }));
   const run = (fate: Fate = NO_FATE) => {
-    const input = createAttempt({ record, job, source, state, clock });
+    const input = createAttempt({ record, job, source, state, clock, ...more });
     const context = mortalContext(input.context, fate);
     return runStep({ ...input, target: mortal(target, ['admit'], fate), context });
   };
@@ -71,6 +75,16 @@ describe('admit', () => {
   it('puts a landing into service', async () => {
     const { run } = createWorld();
     expect(await run()).toEqual({ kind: 'done', value: { stage: 'admit', landing: ADMITTED } });
+  });
+
+  it('removes what still lies in staging: import may have run where that of its site is not', async () => {
+    await using folder = await makeTempFolder();
+    const spooled = join(folder.path, 'run-1', 'web01', 'source', 'spool-0.raw');
+    await mkdir(dirname(spooled), { recursive: true });
+    await writeFile(spooled, 'spooled');
+    const { run } = createWorld([], [], { stagingFolder: folder.path });
+    expect(await run()).toMatchObject({ kind: 'done' });
+    await expect(stat(spooled)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   it('never does so while the source runs', async () => {
