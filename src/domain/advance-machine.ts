@@ -3,7 +3,7 @@ import type { WaveView } from './advance-wave.ts';
 import type { SavedError } from './errors.ts';
 import { FLOW, type Job, type StepStage } from './job.ts';
 import { cancelMachine, rollBackMachine } from './machine-changes.ts';
-import type { MachineRecord, Step } from './machine-record.ts';
+import { type MachineRecord, mayServe, type Step } from './machine-record.ts';
 
 export type Advance = {
   record: MachineRecord;
@@ -54,7 +54,7 @@ function giveUp(record: MachineRecord, { error, now }: { error: SavedError | nul
   switch (onFailure) {
     case 'rollback':
       // It was in service, be it for a moment: what it took up there is for a person to give up.
-      if (error?.context.isAdmitted === true) return atRest({ ...record, status: 'held', error });
+      if (mayHaveServed(record, error)) return atRest({ ...record, status: 'held', error });
       return advanceRollback({ record: rollBackMachine(record, error) ?? record, now });
     case 'hold':
       return atRest({ ...record, status: 'held', error });
@@ -63,6 +63,11 @@ function giveUp(record: MachineRecord, { error, now }: { error: SavedError | nul
     default:
       return onFailure satisfies never;
   }
+}
+
+/** Of a job that vanished nobody knows how far it came. */
+function mayHaveServed(record: MachineRecord, error: SavedError | null): boolean {
+  return error?.context.isAdmitted === true || (error?.code === 'job-lost' && mayServe(record));
 }
 
 /** A way back is gone whether the run is held or its window closed. */

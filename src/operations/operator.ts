@@ -11,14 +11,19 @@ export async function recordAction(state: State, action: OperatorAction): Promis
 }
 
 export function operatorEvent(action: OperatorAction): RunEvent {
-  return { type: 'operator', by: operatorName(), ...action };
+  return { type: 'operator', by: operatorName(), ...action, reason: asOneLine(action.reason) };
 }
 
 /** The same for records that hold who said so. */
 export async function sayNow(state: State, reason: string | null): Promise<Say> {
-  return { by: operatorName(), at: await state.clock.now(), reason };
+  return { by: operatorName(), at: await state.clock.now(), reason: asOneLine(reason) };
 }
 
 function operatorName(): string {
   return `${process.env.SUDO_USER ?? userInfo().username}@${hostname()}`;
+}
+
+/** Trails are read line by line, at terminals. */
+function asOneLine(reason: string | null): string | null {
+  return reason?.replace(/[\s\p{Cc}]+/gu, ' ').trim() ?? null;
 }
