@@ -15,6 +15,10 @@ export const keys = {
   /** Sorted set of worker ids by last heartbeat. */
   workers: `${PREFIX}:workers`,
   worker: (id: string) => `${PREFIX}:worker:${id}`,
+  /** Hash: `paused QUEUE` and `concurrency QUEUE` → what operators said of that pool. */
+  poolSettings: `${PREFIX}:pool-settings`,
+  /** Stream of what operators did that is of no run. */
+  audit: `${PREFIX}:audit`,
   /** Pub/sub channel of signals to workers. */
   signals: `${PREFIX}:signals`,
   /** Hash: JSON of [run, machine, holder] → 1. */
