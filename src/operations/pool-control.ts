@@ -80,7 +80,8 @@ export async function readPools({
   ]);
   const known = [...workers.map(({ site }) => site), ...settings.map(({ site }) => site), ...sites];
   // Where nothing is known yet: what `up` would serve.
-  const all = known.length === 0 ? [null] : [...new Set(known)].sort((a, b) => (a ?? '').localeCompare(b ?? ''));
+  const all =
+    known.length === 0 ? [null] : [...new Set(known)].sort((a, b) => (a ?? '').localeCompare(b ?? ''));
   const refs = POOLS.flatMap((pool) => (isSiteBound(pool) ? all : [null]).map((site) => ({ pool, site })));
   return Promise.all(
     refs.map(async (of) => ({
