@@ -46,7 +46,7 @@ export function whyNothingStarts(run: RunRecord, now: number): string | null {
     case 'early':
       return `Waits for its window: ${opens}. \`landfall cutover ${id} --now\` opens it at once.`;
     case 'unapproved':
-      return `Waits for approval: \`landfall approve ${id}\`.${opens === '' ? '' : ` Its window ${opens}.`}`;
+      return `Waits for approval${describeApprover(run)}: \`landfall approve ${id}\`.${opens === '' ? '' : ` Its window ${opens}.`}`;
     case 'over':
       return isWindowOver(run, now)
         ? `Its window has closed. \`landfall cutover ${id} --now --until 4h\` opens it again.`
@@ -54,6 +54,12 @@ export function whyNothingStarts(run: RunRecord, now: number): string | null {
     default:
       return phase satisfies never;
   }
+}
+
+/** ` by somebody else than ann@ops, who planned it`; nothing where anybody may. */
+function describeApprover({ wave, plannedBy }: RunRecord): string {
+  if (wave.isApprovalByAnother !== true) return '';
+  return ` by somebody else than ${plannedBy ?? 'whoever'}${plannedBy === null ? ' planned it' : ', who planned it'}`;
 }
 
 export function describeRun(run: RunRecord, counts: RunCounts, now: number): string[] {

@@ -1,11 +1,12 @@
 /**
- * What the stages need from the outside world. Sources and targets are adapters; the rest are rooms of the house.
+ * What the stages need from the outside world. Sources and targets are adapters; the rest are rooms of the house. Long,
+ * since the contracts are in it.
  * Every method that waits takes an AbortSignal or lives under the signal of its context, and rejects soon after abort.
  */
 import type { ErrorCode } from './errors.ts';
 import type { Container, Fingerprint, Image, OpenImage, UploadForm } from './image.ts';
 import type { JsonObject, JsonValue } from './json.ts';
-import type { Artifact, Landing, Observation } from './landing.ts';
+import type { Artifact, Landing, LandingSeen, Observation } from './landing.ts';
 import type { Firmware, Machine } from './machine.ts';
 import type { WaveMachine } from './wave.ts';
 
@@ -40,6 +41,8 @@ export type StepContext = {
   log(level: LogLevel, message: string, fields?: JsonObject): void;
   /** Never blocks the data path; the newest value wins. */
   report(progress: Progress): void;
+  /** The same for what a landing shows while it boots. null: no news. */
+  show(seen: LandingSeen): void;
 };
 
 export type LogLevel = 'info' | 'warn' | 'error';
@@ -238,7 +241,21 @@ export interface Target {
   findTagged(run: string, signal: AbortSignal): Promise<TaggedThing[]>;
   /** Removes one thing that findTagged found, after checking that it still carries the run's tag. Idempotent. */
   removeTagged(thing: TaggedThing, run: string, signal: AbortSignal): Promise<void>;
+  /** US dollars a month at list price, from what is known already; null, or left out: not known. */
+  monthlyPrice?(made: MadeByEntry): number | null;
 }
+
+/** What is known of a disk's sizes; null: not yet. */
+export type PricedDisk = {
+  id: string;
+  /** Virtual size. */
+  bytes: number;
+  dataBytes: number | null;
+  /** What its artifact holds at the target. */
+  artifactBytes: number | null;
+};
+
+export type MadeByEntry = { entry: LedgerEntry; to: JsonObject; disks: readonly PricedDisk[] };
 
 export type TaggedThing = { kind: string; id: string; machine: string | null; detail: string };
 

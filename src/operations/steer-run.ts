@@ -9,7 +9,7 @@ import {
   releaseRun,
 } from '../domain/advance-wave.ts';
 import { LandfallError } from '../domain/errors.ts';
-import { isEnded, type RunRecord } from '../domain/run-record.ts';
+import { isBarredFromApproving, isEnded, type RunRecord } from '../domain/run-record.ts';
 import { formatMoment, formatSpanUntil } from '../domain/zoned-time.ts';
 import type { RunChange } from '../queue/conductor.ts';
 import { operatorEvent, sayNow } from './operator.ts';
@@ -23,7 +23,7 @@ export type RunSaid = { run: RunRecord; isChanged: boolean };
 /** Nothing starts and no step begins any more; what runs ends. Throws `conflict` for a run that has ended. */
 export async function holdWholeRun({ run, reason }: RunAction, deps: SteerDeps): Promise<RunSaid> {
   refuseEnded(run, 'held');
-  const say = await sayNow(deps.state, reason);
+  const say = await sayNow(deps.state, { by: deps.by, reason });
   const change: RunChange = (record) => holdRun(record, say);
   return sayOfRun({ run, reason, action: 'hold', change }, deps);
 }
@@ -34,7 +34,7 @@ export async function releaseWholeRun({ run, reason }: RunAction, deps: SteerDep
   return sayOfRun({ run, reason, action: 'release', change: releaseRun }, deps);
 }
 
-/** Throws `conflict` where nothing is to be approved. */
+/** Throws `conflict` where nothing is to be approved, and where somebody else than `by` must do it. */
 export async function approveWholeRun({ run, reason }: RunAction, deps: SteerDeps): Promise<RunSaid> {
   if (!run.wave.isApprovalRequired)
     throw refused(run, `wave ${run.wave.name} asks for no approval (\`approval: required\` in its file)`);
@@ -45,7 +45,12 @@ export async function approveWholeRun({ run, reason }: RunAction, deps: SteerDep
       run,
       `its window has closed. Open it with \`landfall cutover ${run.id} --now --until 4h\`, then approve it`,
     );
-  const say = await sayNow(deps.state, reason);
+  if (isBarredFromApproving(run, deps.by))
+    throw refused(
+      run,
+      `${deps.by} planned it, and wave ${run.wave.name} wants it approved by somebody else (\`approval: by-another\` in its file)`,
+    );
+  const say = await sayNow(deps.state, { by: deps.by, reason });
   return sayOfRun({ run, reason, action: 'approve', change: (record) => approveRun(record, say) }, deps);
 }
 
@@ -80,7 +85,7 @@ type SaidOfRun = RunAction & { action: string; change: RunChange };
 
 async function sayOfRun({ run, reason, action, change }: SaidOfRun, deps: SteerDeps): Promise<RunSaid> {
   // One commit: who did it is never told without the deed, nor the deed without who did it.
-  const event = operatorEvent({ run: run.id, machine: null, action, reason });
+  const event = operatorEvent({ run: run.id, machine: null, action, by: deps.by, reason });
   const changed = await deps.conductor.changeRun(run.id, change, [event]);
   return { run: changed ?? (await deps.state.runs.get(run.id)) ?? run, isChanged: changed !== null };
 }

@@ -3,13 +3,14 @@ import { findRun } from '../../operations/find-run.ts';
 import { approveWholeRun } from '../../operations/steer-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
+import { asOperator } from '../operator-name.ts';
 import { describeSay, describeWindow } from '../run-facts.ts';
 
 export function addApprove(program: Command, context: CommandContext): void {
   program
     .command('approve')
     .argument('<run>', 'run id or wave name')
-    .description('let a run begin whose wave says `approval: required`; who and when is kept')
+    .description('let a run begin whose wave wants approval; who and when is kept')
     .option('--reason <text>', 'kept in the audit trail, for example the number of a change')
     .option('--json', 'print one JSON document')
     .action(async (idOrWave: string, options: { reason?: string; json?: boolean }) => {
@@ -17,7 +18,7 @@ export function addApprove(program: Command, context: CommandContext): void {
       await using app = await openAppFor(context);
       const { run, isChanged } = await approveWholeRun(
         { run: await findRun(app.state, idOrWave), reason: options.reason ?? null },
-        app,
+        asOperator(app),
       );
       if (options.json === true)
         return terminal.json({ run: run.id, status: run.status, approval: run.approval });
