@@ -6,6 +6,7 @@ import { holdMachines } from '../../operations/steer.ts';
 import { holdWholeRun } from '../../operations/steer-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
+import { asOperator } from '../operator-name.ts';
 import { sayChanged } from '../say-changed.ts';
 import { addSelection, readSelection } from '../selection.ts';
 
@@ -30,7 +31,7 @@ async function hold(
   const { terminal } = context;
   const selection = readSelection(machine, options);
   const [reason, json] = [options.reason ?? null, options.json === true];
-  await using app = await openAppFor(context);
+  await using app = asOperator(await openAppFor(context));
   const run = await findRun(app.state, idOrWave);
   if (selection.kind === 'all') {
     const said = await holdWholeRun({ run, reason }, app);

@@ -9,6 +9,7 @@ import { retryMachines } from '../../operations/steer.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ensureUp } from '../ensure-up.ts';
 import { hasRecords, openRecords } from '../open-records.ts';
+import { asOperator } from '../operator-name.ts';
 import { sayChanged } from '../say-changed.ts';
 import { addSelection, readSelection } from '../selection.ts';
 
@@ -80,7 +81,7 @@ async function retryIn(
   const run = await findRun(app.state, idOrWave);
   const found = await selectMachines(app.state, run, selection);
   const [reason, disk] = [options.reason ?? null, options.disk ?? null];
-  const changed = await retryMachines({ run, machines: found, reason, disk }, app);
+  const changed = await retryMachines({ run, machines: found, reason, disk }, asOperator(app));
   const standsInTheWay = whyNothingStarts(await findRun(app.state, run.id), await app.state.clock.now());
   return { run, found, changed, standsInTheWay };
 }
