@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { StoredEvent } from '../../domain/events.ts';
+import { isOnTrail } from '../../operations/audit-trail.ts';
 import { findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openViewFor } from '../open-app.ts';
@@ -22,21 +22,4 @@ export function addAudit(program: Command, context: CommandContext): void {
         else if (line !== null) terminal.out(line);
       }
     });
-}
-
-/** Deeds, and what came of them; not the work in between. */
-function isOnTrail(event: StoredEvent): boolean {
-  switch (event.type) {
-    case 'operator':
-    case 'remark':
-    case 'run':
-      return true;
-    case 'machine':
-      return event.status !== 'blocked' && event.status !== 'waiting' && event.status !== 'moving';
-    case 'step':
-    case 'log':
-      return false;
-    default:
-      return event satisfies never;
-  }
 }
