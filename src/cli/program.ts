@@ -18,6 +18,7 @@ import { addInspect } from './commands/inspect.ts';
 import { addLimit } from './commands/limit.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPlan } from './commands/plan.ts';
+import { addPool } from './commands/pool.ts';
 import { addProof } from './commands/proof.ts';
 import { addRelease } from './commands/release.ts';
 import { addRetry } from './commands/retry.ts';
@@ -70,6 +71,7 @@ export function createProgram(context: CommandContext): Command {
     addRollback,
     addCommit,
     addLimit,
+    addPool,
     addCancel,
     addDiscard,
     addCleanup,

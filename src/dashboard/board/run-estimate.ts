@@ -1,11 +1,10 @@
 /** When a run ends as things go. Playing thousands of machines through takes a while: not in each round. */
-import { estimateRun } from '../../domain/estimate.ts';
 import type { MachineRecord } from '../../domain/machine-record.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
+import { readEstimate } from '../../operations/estimate-run.ts';
 import type { StepProgress } from '../../state/progress-board.ts';
 import type { State } from '../../state/state.ts';
 import type { Estimate } from '../api/run.ts';
-import { readThroughput } from '../throughput.ts';
 
 export type RunEstimate = {
   /** `isStale`: something changed that it rests on. */
@@ -29,12 +28,7 @@ export function createRunEstimate(state: State): RunEstimate {
       isDue ||= isStale;
       if (known !== null && now - known.at < (isDue ? EVERY_MS_AFTER_CHANGE : EVERY_MS))
         return known.estimate;
-      const [throughput, [limitSet = null]] = await Promise.all([
-        readThroughput(state, run),
-        state.bandwidthLimits.read([{ kind: 'run', run: run.id }]),
-      ]);
-      const machines = [...records.values()];
-      const estimate = estimateRun({ run, machines, progress, ...throughput, limitSet, now });
+      const estimate = await readEstimate(state, { run, machines: [...records.values()], progress });
       known = { estimate, at: now };
       isDue = false;
       return estimate;

@@ -1,12 +1,12 @@
 /** Runs, and what is known of each. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { readThroughput } from '../../operations/estimate-run.ts';
 import { eventListSchema } from '../api/machine.ts';
 import { runDetailSchema, runListSchema, throughputSchema } from '../api/run.ts';
 import type { Desk } from '../desk.ts';
 import { readEvents } from '../event-list.ts';
 import { REFUSALS } from '../problem.ts';
-import { readThroughput } from '../throughput.ts';
 
 export const runParams = z.object({
   run: z.string().min(1).max(200).describe('Its id, or the name of its wave'),
@@ -42,7 +42,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ desk: Desk }> = async (server, {
         response: { 200: throughputSchema, ...REFUSALS },
       },
     },
-    ({ params }) => redis.whileThere(async () => readThroughput(state, await desk.findRun(params.run))),
+    ({ params }) => redis.whileThere(async () => readThroughput(state, (await desk.findRun(params.run)).id)),
   );
 
   server.get(
