@@ -5,6 +5,7 @@ import { type AuditStream, createAuditStream } from './audit-stream.ts';
 import { type Bandwidths, createBandwidths } from './bandwidth.ts';
 import { type BandwidthLimits, createBandwidthLimits } from './bandwidth-limits.ts';
 import { createRedisClock } from './clock.ts';
+import { type ConsoleBoard, createConsoleBoard } from './console-board.ts';
 import { createEventStream, type EventStream } from './event-stream.ts';
 import { createMachineStore, type MachineStore } from './machine-store.ts';
 import { createPoolSettings, type PoolSettings } from './pool-settings.ts';
@@ -22,6 +23,7 @@ export type State = AsyncDisposable & {
   events: EventStream;
   progress: ProgressBoard;
   throughput: ThroughputLog;
+  consoles: ConsoleBoard;
   pools: PoolSettings;
   audit: AuditStream;
   bandwidthLimits: BandwidthLimits;
@@ -41,6 +43,7 @@ export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
     events: createEventStream(redis),
     progress: createProgressBoard(redis),
     throughput: createThroughputLog(redis),
+    consoles: createConsoleBoard(redis),
     pools: createPoolSettings(redis),
     audit: createAuditStream(redis),
     bandwidthLimits,
