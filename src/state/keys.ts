@@ -15,6 +15,8 @@ export const keys = {
   /** Sorted set of worker ids by last heartbeat. */
   workers: `${PREFIX}:workers`,
   worker: (id: string) => `${PREFIX}:worker:${id}`,
+  /** Hash {json, endsAt, idleMs}: what belongs to whoever holds the secret of this digest. */
+  secret: (kind: string, digest: string) => `${PREFIX}:secret:${kind}:${digest}`,
   /** Pub/sub channel of signals to workers. */
   signals: `${PREFIX}:signals`,
   /** Hash: JSON of [run, machine, holder] → 1. */
