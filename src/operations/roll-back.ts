@@ -67,7 +67,7 @@ export function findDependents(
 async function rollBackOne(
   { run, reason, discardsLandingData }: RollBack,
   { machine: { name: machine } }: MachineRecord,
-  { state, conductor }: SteerDeps,
+  { state, conductor, by }: SteerDeps,
 ): Promise<boolean> {
   // Nobody may discard or retry it meanwhile.
   await using lease = await holdMachine(state, { run: run.id, machine });
@@ -82,7 +82,7 @@ async function rollBackOne(
   if (change(record) === null) return false;
   // Who did it comes before what it does, as the events are read.
   const action = holdsLandingData(record) ? 'rollback --discard-landing-data' : 'rollback';
-  await recordAction(state, { run: run.id, machine, action, reason });
+  await recordAction(state, { run: run.id, machine, action, by, reason });
   if ((await conductor.change({ run: run.id, machine }, change, lease)) === null) return false;
   await state.progress.clear(run.id, machine);
   return true;
@@ -91,10 +91,10 @@ async function rollBackOne(
 async function keepFromBeginning(
   { run, reason }: RollBack,
   { machine: { name: machine }, status }: MachineRecord,
-  { state, conductor }: SteerDeps,
+  { state, conductor, by }: SteerDeps,
 ): Promise<boolean> {
   if (status === 'cancelled') return true;
-  await recordAction(state, { run: run.id, machine, action: 'cancel', reason });
+  await recordAction(state, { run: run.id, machine, action: 'cancel', by, reason });
   const changed = await conductor.change({ run: run.id, machine }, (record, _view, now) =>
     record.startedAt === null ? cancelMachine(record, now) : null,
   );
