@@ -48,6 +48,7 @@ export async function startLoginProvider(options: {
     features: { devInteractions: { enabled: false } },
     interactions: { url: () => '/interaction' },
     cookies: { keys: ['test'] },
+    ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: 600, IdToken: 600 },
     findAccount: (_context: unknown, accountId: string) => ({
       accountId,
       claims: async () => ({ sub: accountId, ...login.person?.claims }),
