@@ -4,7 +4,7 @@
  * after. Nothing is assumed that this run did not show; where it showed too little the answer is `unknown`. Pure.
  */
 import { isWindowOver, lastRollbackAt, phaseOf } from './advance-wave.ts';
-import { plannedRate } from './bandwidth-plan.ts';
+import { rateInForce } from './bandwidth-plan.ts';
 import { formatByteRate } from './byte-rate.ts';
 import { formatBytes } from './byte-size.ts';
 import type { MachineRecord } from './machine-record.ts';
@@ -112,8 +112,7 @@ function rateHeld({ samples, everyMs, now }: EstimateInput): number {
 }
 
 function limitAt({ run, limitSet }: EstimateInput, at: number): number | null {
-  if (limitSet !== null) return limitSet === 'none' ? null : limitSet;
-  return plannedRate(run.wave.limits, at) ?? null;
+  return rateInForce(limitSet, run.wave.limits, at);
 }
 
 function limited(rate: number, limit: number | null): number {

@@ -1,4 +1,7 @@
-/** Timers and the reconciler: what brings a run to its end even when events were lost. Several may run; all they do is idempotent. */
+/**
+ * Timers and the reconciler: what brings a run to its end even when events were lost; and the throughput of runs, for eyes.
+ * Several may run; all they do is idempotent.
+ */
 import { DelayedError, Worker } from 'bullmq';
 import { replaceLostJob } from '../domain/machine-changes.ts';
 import { PREFIX } from '../state/keys.ts';
@@ -8,6 +11,7 @@ import { within } from '../state/within.ts';
 import { eachAtOnce } from './at-once.ts';
 import type { Conductor, WantedJob } from './conductor.ts';
 import { type Queues, queueConnection, WAKE_QUEUE, type WakeUp } from './queues.ts';
+import { startThroughputSampler } from './throughput-sampler.ts';
 
 const RECONCILE_MS = 30_000;
 /** A timer that is early looks again after so long at the latest: the clock that made it early may be put right. */
@@ -28,6 +32,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<AsyncDi
   const stopping = new AbortController();
   const timers = startTimers(options);
   await timers.waitUntilReady();
+  const sampler = startThroughputSampler(options);
 
   const reconcile = (): Promise<void> => reconcileAll(options, stopping.signal).catch(onError);
   let round = reconcile();
@@ -39,7 +44,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<AsyncDi
     async [Symbol.asyncDispose]() {
       clearInterval(interval);
       stopping.abort();
-      await within(CLOSE_MS, Promise.all([timers.close(), round]));
+      await within(CLOSE_MS, Promise.all([timers.close(), round, sampler[Symbol.asyncDispose]()]));
     },
   };
 }

@@ -47,6 +47,8 @@ export const keys = {
   notices: (id: string) => `${run(id)}:notices`,
   /** Hash: `machine step` → progress. */
   progress: (id: string) => `${run(id)}:progress`,
+  /** Sorted set of what it moved in each 10 s, by when these began. */
+  throughput: (id: string) => `${run(id)}:throughput`,
   /** Hash: `thing generation` → entry. */
   ledger: (id: string, machine: string) => `${run(id)}:ledger:${encodeURIComponent(machine)}`,
   /** Hash: thing → newest generation. */

@@ -9,6 +9,7 @@ import { createMachineStore, type MachineStore } from './machine-store.ts';
 import { createProgressBoard, type ProgressBoard } from './progress-board.ts';
 import { type ConnectionNotice, closeRedis, openRedis, type RedisUrl } from './redis.ts';
 import { createRunStore, type RunStore } from './run-store.ts';
+import { createThroughputLog, type ThroughputLog } from './throughput-log.ts';
 
 export type State = AsyncDisposable & {
   url: RedisUrl;
@@ -18,6 +19,7 @@ export type State = AsyncDisposable & {
   machines: MachineStore;
   events: EventStream;
   progress: ProgressBoard;
+  throughput: ThroughputLog;
   bandwidthLimits: BandwidthLimits;
   bandwidths: Bandwidths;
 };
@@ -34,6 +36,7 @@ export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
     machines: createMachineStore(redis, runs),
     events: createEventStream(redis),
     progress: createProgressBoard(redis),
+    throughput: createThroughputLog(redis),
     bandwidthLimits,
     bandwidths: createBandwidths({ redis, limits: bandwidthLimits }),
     async [Symbol.asyncDispose]() {

@@ -11,13 +11,7 @@ import { findRun } from '../../src/operations/find-run.ts';
 import { findDependents, rollBackMachines } from '../../src/operations/roll-back.ts';
 import { type Selection, selectMachines } from '../../src/operations/select-machines.ts';
 import { sourcesOff } from '../../src/operations/sources-off.ts';
-import {
-  cancelMachines,
-  holdMachines,
-  releaseMachines,
-  retryMachines,
-  type SteerDeps,
-} from '../../src/operations/steer.ts';
+import { cancelMachines, holdMachines, releaseMachines, retryMachines } from '../../src/operations/steer.ts';
 import {
   approveWholeRun,
   holdWholeRun,
@@ -101,7 +95,7 @@ const landed = (record: MachineRecord): MachineRecord => ({
   landing: { kind: 'aws-instance', id: 'i-1', ref: {} },
 });
 
-const deps = (): SteerDeps => ({ state, conductor, by: 'ann@host' });
+const deps = () => ({ state, conductor, by: 'ann@host' });
 const select = async (selection: Selection = { kind: 'all' }): Promise<MachineRecord[]> =>
   selectMachines(state, await findRun(state, 'r1'), selection);
 const one = (machine: string): Promise<MachineRecord[]> => select({ kind: 'machine', machine });
