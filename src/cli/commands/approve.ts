@@ -5,7 +5,7 @@ import { approveWholeRun } from '../../operations/steer-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
 import { asOperator } from '../operator-name.ts';
-import { describeSay, describeWindow, describeWindow } from '../run-facts.ts';
+import { describeWindow } from '../run-facts.ts';
 
 export function addApprove(program: Command, context: CommandContext): void {
   program

@@ -15,7 +15,7 @@ import { followToEnd } from '../follow-to-end.ts';
 import { openViewFor, openWorkshopFor } from '../open-app.ts';
 import { hasRecords, openRecords } from '../open-records.ts';
 import { asOperator } from '../operator-name.ts';
-import { describeWindow, describeWindow, whyNothingStarts } from '../run-facts.ts';
+import { describeWindow } from '../run-facts.ts';
 import { planLoadedWave } from './plan.ts';
 
 type RunOptions = { detach?: boolean; again?: boolean; json?: boolean };
