@@ -6,6 +6,7 @@ import { type BandwidthLimits, createBandwidthLimits } from './bandwidth-limits.
 import { createRedisClock } from './clock.ts';
 import { createEventStream, type EventStream } from './event-stream.ts';
 import { createMachineStore, type MachineStore } from './machine-store.ts';
+import { createMetricTotals, type MetricTotals } from './metric-totals.ts';
 import { createProgressBoard, type ProgressBoard } from './progress-board.ts';
 import { type ConnectionNotice, closeRedis, openRedis, type RedisUrl } from './redis.ts';
 import { createRunStore, type RunStore } from './run-store.ts';
@@ -20,6 +21,7 @@ export type State = AsyncDisposable & {
   events: EventStream;
   progress: ProgressBoard;
   throughput: ThroughputLog;
+  metricTotals: MetricTotals;
   bandwidthLimits: BandwidthLimits;
   bandwidths: Bandwidths;
 };
@@ -37,6 +39,7 @@ export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
     events: createEventStream(redis),
     progress: createProgressBoard(redis),
     throughput: createThroughputLog(redis),
+    metricTotals: createMetricTotals(redis),
     bandwidthLimits,
     bandwidths: createBandwidths({ redis, limits: bandwidthLimits }),
     async [Symbol.asyncDispose]() {
