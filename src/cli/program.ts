@@ -17,6 +17,7 @@ import { addInspect } from './commands/inspect.ts';
 import { addLimit } from './commands/limit.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPlan } from './commands/plan.ts';
+import { addPool } from './commands/pool.ts';
 import { addProof } from './commands/proof.ts';
 import { addRelease } from './commands/release.ts';
 import { addRetry } from './commands/retry.ts';
@@ -24,6 +25,7 @@ import { addRollback } from './commands/rollback.ts';
 import { addRun } from './commands/run.ts';
 import { addSandbox } from './commands/sandbox.ts';
 import { addStatus } from './commands/status.ts';
+import { addTokenCommand } from './commands/token.ts';
 import { addUp } from './commands/up.ts';
 import { addVerify } from './commands/verify.ts';
 import { addWatch } from './commands/watch.ts';
@@ -40,7 +42,7 @@ Exit status:
 
 Environment:
 ${Object.entries(ENVIRONMENT)
-  .map(([name, meaning]) => `  ${name.padEnd(18)} ${meaning}`)
+  .map(([name, meaning]) => `  ${name.padEnd(27)} ${meaning}`)
   .join('\n')}`;
 
 export function createProgram(context: CommandContext): Command {
@@ -69,6 +71,7 @@ export function createProgram(context: CommandContext): Command {
     addRollback,
     addCommit,
     addLimit,
+    addPool,
     addCancel,
     addDiscard,
     addCleanup,
@@ -78,6 +81,7 @@ export function createProgram(context: CommandContext): Command {
     addUp,
     addDown,
     addWorker,
+    addTokenCommand,
     addSandbox,
   ];
   for (const addCommand of add) addCommand(program, context);

@@ -6,11 +6,12 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { FastifyInstance } from 'fastify';
+import type { PoolRef } from '../domain/job.ts';
+import { readPools } from '../operations/pool-control.ts';
 import type { BoardQueues } from '../queue/board-queues.ts';
-import { liveWorkers } from '../state/heartbeats.ts';
+import type { Queues } from '../queue/queues.ts';
 import type { State } from '../state/state.ts';
 import { answered } from './access/sessions.ts';
-import { sitesOf } from './metrics/standing.ts';
 
 export const BOARD_PATH = '/queues';
 
@@ -19,12 +20,12 @@ const REFRESH_MS = 15_000;
 
 export async function registerBoard(
   fastify: FastifyInstance,
-  { state, queues }: { state: State; queues: BoardQueues },
+  { state, queues, boardQueues }: { state: State; queues: Queues; boardQueues: BoardQueues },
 ): Promise<void> {
   const serverAdapter = new LookingAdapter();
   serverAdapter.setBasePath(BOARD_PATH);
   const board = createBullBoard({
-    queues: boardAdapters(queues, []),
+    queues: boardAdapters(boardQueues, []),
     // The adapter brings a copy of the API of its own, whose classes are others to TypeScript.
     serverAdapter: serverAdapter as unknown as ServerAdapter,
     options: {
@@ -42,7 +43,7 @@ export async function registerBoard(
   let refreshedAt = Number.NEGATIVE_INFINITY;
   const refresh = async (): Promise<void> => {
     if (performance.now() - refreshedAt < REFRESH_MS) return;
-    board.replaceQueues(boardAdapters(queues, await readSites(state)));
+    board.replaceQueues(boardAdapters(boardQueues, await readPools({ state, queues })));
     refreshedAt = performance.now();
   };
 
@@ -69,19 +70,10 @@ class LookingAdapter extends FastifyAdapter {
   }
 }
 
-function boardAdapters(queues: BoardQueues, sites: readonly string[]): BullMQAdapter[] {
+function boardAdapters(queues: BoardQueues, pools: readonly PoolRef[]): BullMQAdapter[] {
   return queues
-    .list(sites)
+    .list(pools)
     .map((queue) => new BullMQAdapter(queue, { readOnlyMode: true, allowRetries: false }));
-}
-
-async function readSites(state: State): Promise<string[]> {
-  const [ids, workers] = await Promise.all([state.runs.unarchived(), liveWorkers(state.redis)]);
-  const runs = await Promise.all(ids.map((id) => state.runs.get(id)));
-  return sitesOf(
-    runs.filter((run) => run !== null),
-    workers,
-  );
 }
 
 /**

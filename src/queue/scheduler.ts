@@ -76,10 +76,17 @@ function startTimers({ state, conductor, onError }: SchedulerOptions): Worker<Wa
 async function reconcileAll(options: SchedulerOptions, signal: AbortSignal): Promise<void> {
   const { state, onError } = options;
   await sweepSlots(state.redis);
+  await applyPauses(options).catch(onError);
   for (const id of await state.runs.unarchived()) {
     if (signal.aborted) return;
     await reconcileRun(options, { id, signal }).catch(onError);
   }
+}
+
+/** Whoever paused or resumed a pool may have been killed before its queue heard of it. */
+async function applyPauses({ state, queues }: SchedulerOptions): Promise<void> {
+  for (const { pool, site, paused } of await state.pools.read())
+    await queues.setPaused({ pool, site }, paused !== null);
 }
 
 async function reconcileRun(

@@ -21,6 +21,10 @@ export const keys = {
   metricCursors: `${PREFIX}:metric-cursors`,
   /** Hash {json, endsAt, idleMs}: what belongs to whoever holds the secret of this digest. */
   secret: (kind: string, digest: string) => `${PREFIX}:secret:${kind}:${digest}`,
+  /** Hash: `paused QUEUE` and `concurrency QUEUE` → what operators said of that pool. */
+  poolSettings: `${PREFIX}:pool-settings`,
+  /** Stream of what operators did that is of no run. */
+  audit: `${PREFIX}:audit`,
   /** Pub/sub channel of signals to workers. */
   signals: `${PREFIX}:signals`,
   /** Hash: JSON of [run, machine, holder] → 1. */

@@ -1,12 +1,14 @@
 /** All durable state of Landfall, over one Redis. The only room that speaks to ioredis, beside BullMQ's own connections. */
 import type { Redis } from 'ioredis';
 import type { Clock } from '../domain/ports.ts';
+import { type AuditStream, createAuditStream } from './audit-stream.ts';
 import { type Bandwidths, createBandwidths } from './bandwidth.ts';
 import { type BandwidthLimits, createBandwidthLimits } from './bandwidth-limits.ts';
 import { createRedisClock } from './clock.ts';
 import { createEventStream, type EventStream } from './event-stream.ts';
 import { createMachineStore, type MachineStore } from './machine-store.ts';
 import { createMetricTotals, type MetricTotals } from './metric-totals.ts';
+import { createPoolSettings, type PoolSettings } from './pool-settings.ts';
 import { createProgressBoard, type ProgressBoard } from './progress-board.ts';
 import { type ConnectionNotice, closeRedis, openRedis, type RedisUrl } from './redis.ts';
 import { createRunStore, type RunStore } from './run-store.ts';
@@ -22,6 +24,8 @@ export type State = AsyncDisposable & {
   progress: ProgressBoard;
   throughput: ThroughputLog;
   metricTotals: MetricTotals;
+  pools: PoolSettings;
+  audit: AuditStream;
   bandwidthLimits: BandwidthLimits;
   bandwidths: Bandwidths;
 };
@@ -40,6 +44,8 @@ export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
     progress: createProgressBoard(redis),
     throughput: createThroughputLog(redis),
     metricTotals: createMetricTotals(redis),
+    pools: createPoolSettings(redis),
+    audit: createAuditStream(redis),
     bandwidthLimits,
     bandwidths: createBandwidths({ redis, limits: bandwidthLimits }),
     async [Symbol.asyncDispose]() {

@@ -48,7 +48,7 @@ beforeAll(async () => {
   server.addHook('onRoute', ({ method, url }) => {
     for (const each of [method].flat()) routes.push({ method: each, url });
   });
-  await registerBoard(server, { state, queues: boardQueues });
+  await registerBoard(server, { state, queues, boardQueues });
   await server.listen({ host: '127.0.0.1', port: 0 });
   stack.defer(() => server.close());
   url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`;
@@ -62,7 +62,14 @@ describe('the board', () => {
       queues: { name: string; readOnlyMode: boolean; counts: { waiting: number }; jobs: { id: string }[] }[];
     };
     expect(queues.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(['export', 'upload', 'upload.berlin', 'import', 'validate', 'power', 'wake']),
+      expect.arrayContaining([
+        'export.berlin',
+        'upload.berlin',
+        'import',
+        'validate',
+        'power.berlin',
+        'wake',
+      ]),
     );
     expect(queues.every(({ readOnlyMode }) => readOnlyMode)).toBe(true);
     const berlin = queues.find(({ name }) => name === 'upload.berlin');
@@ -98,8 +105,9 @@ describe('the board', () => {
   });
 
   test('writes nothing to queues that nobody has used', async () => {
-    await (await fetch(`${url}/queues/api/queues`)).text();
-    expect(await state.redis.keys(`${PREFIX}:validate:*`)).toEqual([]);
+    await using own = openBoardQueues(state.url);
+    for (const queue of own.list([{ pool: 'upload', site: 'untouched' }])) await queue.getJobCounts();
+    expect(await state.redis.keys(`${PREFIX}:*untouched*`)).toEqual([]);
   });
 
   test.each(['/queues', '/queues/', '/queues/queue/upload'])(

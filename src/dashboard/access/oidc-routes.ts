@@ -99,9 +99,9 @@ const HOW_TO_GET_ROLE = 'Ask whoever runs Landfall for a group that LANDFALL_OID
 /** Only paths of our own: a link to the login must not lead on to somebody else's page. */
 function localPath(to: string, origin: string): string {
   const parsed = URL.parse(to, origin);
-  return parsed === null || parsed.origin !== origin
-    ? '/'
-    : `${parsed.pathname}${parsed.search}${parsed.hash}`;
+  if (parsed === null || parsed.origin !== origin) return '/';
+  // `/.//host` is a path of ours, and what is left of it somebody else's address.
+  return `${parsed.pathname.replace(/^\/+/, '/')}${parsed.search}${parsed.hash}`;
 }
 
 function sendPage(reply: FastifyReply, page: Parameters<typeof plainPage>[0]): FastifyReply {

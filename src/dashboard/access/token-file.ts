@@ -79,22 +79,33 @@ export async function addToken(
     made: now.toISOString().slice(0, 10),
     ...(expires === null ? {} : { expires: expires.toISOString() }),
   };
-  const text = TITLE + stringify([...entries.filter((other) => other.name !== name), entry]);
-  // Whole or not at all: a dashboard may be reading it.
+  await writeEntries(file, [...entries.filter((other) => other.name !== name), entry]);
+  return token;
+}
+
+/** Throws `not-found` where the name has none. */
+export async function removeToken(file: string, name: string): Promise<void> {
+  const entries = (await readTokenFile(file)) ?? [];
+  const others = entries.filter((entry) => entry.name !== name);
+  if (others.length === entries.length) throw noSuchName(name, { file, entries });
+  await writeEntries(file, others);
+}
+
+/** Whole or not at all: a dashboard may be reading it. */
+async function writeEntries(file: string, entries: readonly TokenEntry[]): Promise<void> {
   const partial = `${file}.${randomUUID()}.partial`;
-  await mkdir(dirname(file), { recursive: true });
   try {
-    await writeFile(partial, text, { mode: 0o600 });
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(partial, TITLE + stringify(entries), { mode: 0o600 });
     await rename(partial, file);
   } catch (error) {
     await rm(partial, { force: true });
     throw new LandfallError({
       code: 'usage',
-      message: `The token of ${name} could not be written to ${file}: ${(error as Error).message}. Nothing was changed; set LANDFALL_DASHBOARD_TOKENS to a file that can be written.`,
+      message: `The dashboard's tokens could not be written to ${file}: ${(error as Error).message}. Nothing was changed; set LANDFALL_DASHBOARD_TOKENS to a file that can be written.`,
       cause: error,
     });
   }
-  return token;
 }
 
 function parseEntries(file: string, text: string): TokenEntry[] {
@@ -115,6 +126,17 @@ function nameTaken(name: string, file: string): LandfallError {
   return new LandfallError({
     code: 'conflict',
     message: `${name} has a token in ${file} already. With --replace the old one ends and a new one is made.`,
+  });
+}
+
+function noSuchName(
+  name: string,
+  { file, entries }: { file: string; entries: readonly TokenEntry[] },
+): LandfallError {
+  const there = entries.length === 0 ? 'nobody' : entries.map((entry) => entry.name).join(', ');
+  return new LandfallError({
+    code: 'not-found',
+    message: `${name} has no token in ${file}; there ${there} has.`,
   });
 }
 

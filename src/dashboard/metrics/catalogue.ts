@@ -49,6 +49,11 @@ export const METRICS = {
     help: 'Steps that all live workers can do at once.',
     labels: ['pool', 'site'],
   },
+  landfall_pool_paused: {
+    type: 'gauge',
+    help: 'Has an operator paused the pool (1)?',
+    labels: ['pool', 'site'],
+  },
   landfall_uploaded_bytes_total: {
     type: 'counter',
     help: 'Bytes of disks that were sent to targets, zeros left out.',

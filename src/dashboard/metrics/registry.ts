@@ -35,7 +35,7 @@ export function createMetrics(): Metrics {
   };
 }
 
-function setGauges(registry: Registry, { runs, workers, queues }: Standing): void {
+function setGauges(registry: Registry, { runs, workers, pools }: Standing): void {
   const byStatus = gauge(registry, 'landfall_runs');
   for (const status of RUN_STATUSES)
     byStatus.set({ status }, runs.filter(({ run }) => run.status === status).length);
@@ -55,16 +55,18 @@ function setGauges(registry: Registry, { runs, workers, queues }: Standing): voi
   }
 
   const jobs = gauge(registry, 'landfall_queue_jobs');
-  for (const { pool, site, ...depths } of queues)
+  const paused = gauge(registry, 'landfall_pool_paused');
+  const slots = gauge(registry, 'landfall_pool_slots');
+  for (const standing of pools) {
+    const labels = { pool: standing.pool, site: standing.site ?? '' };
     for (const state of ['waiting', 'active', 'delayed'] as const)
-      jobs.set({ pool, site: site ?? '', state }, depths[state]);
+      jobs.set({ ...labels, state }, standing[state]);
+    paused.set(labels, standing.isPaused ? 1 : 0);
+    slots.set(labels, standing.slots);
+  }
 
   const processes = gauge(registry, 'landfall_workers');
-  const slots = gauge(registry, 'landfall_pool_slots');
-  for (const { site, pools } of workers) {
-    processes.inc({ site: site ?? '' });
-    for (const { stage, concurrency } of pools) slots.inc({ pool: stage, site: site ?? '' }, concurrency);
-  }
+  for (const { site } of workers) processes.inc({ site: site ?? '' });
 }
 
 function setTotals(registry: Registry, totals: ReadonlyMap<string, number>): void {

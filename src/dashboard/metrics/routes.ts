@@ -1,7 +1,7 @@
 /** `/metrics`: for whoever may look; a scraper brings a viewer's token. */
 import type {} from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
-import type { BoardQueues } from '../../queue/board-queues.ts';
+import type { Queues } from '../../queue/queues.ts';
 import { orAborted } from '../../state/or-aborted.ts';
 import type { State } from '../../state/state.ts';
 import { countHistory } from './accountant.ts';
@@ -17,7 +17,7 @@ const ANSWER_MS = 4_000;
 
 export function registerMetrics(
   fastify: FastifyInstance,
-  { state, queues }: { state: State; queues: BoardQueues },
+  { state, queues }: { state: State; queues: Queues },
 ): void {
   const metrics = createMetrics();
   let counting: Promise<void> | null = null;

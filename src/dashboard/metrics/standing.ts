@@ -1,7 +1,8 @@
 /** How things stand now, as far as metrics tell it: a few small replies of Redis for each run, none for its machines. */
 import { MACHINE_STATUSES, type MachineStatus } from '../../domain/machine-record.ts';
 import { isEnded, type RunRecord } from '../../domain/run-record.ts';
-import type { BoardQueues, QueueDepth } from '../../queue/board-queues.ts';
+import { type PoolStanding, readPools } from '../../operations/pool-control.ts';
+import type { Queues } from '../../queue/queues.ts';
 import { type Heartbeat, liveWorkers } from '../../state/heartbeats.ts';
 import type { State } from '../../state/state.ts';
 import { BUCKET_MS, type ThroughputSample } from '../../state/throughput-log.ts';
@@ -16,37 +17,23 @@ export type RunStanding = {
 export type Standing = {
   runs: readonly RunStanding[];
   workers: readonly Heartbeat[];
-  queues: readonly QueueDepth[];
+  pools: readonly PoolStanding[];
 };
 
 /** What was written down before that is over. */
 const STALE_MS = 3 * BUCKET_MS;
 
-export async function readStanding(state: State, queues: BoardQueues): Promise<Standing> {
-  const [ids, workers, now] = await Promise.all([
+export async function readStanding(state: State, queues: Queues): Promise<Standing> {
+  const [ids, workers, pools, now] = await Promise.all([
     state.runs.unarchived(),
     liveWorkers(state.redis),
+    readPools({ state, queues }),
     state.clock.now(),
   ]);
   const runs = (await Promise.all(ids.map((id) => readRunStanding(state, { id, now })))).filter(
     (standing) => standing !== null,
   );
-  return {
-    runs,
-    workers,
-    queues: await queues.depths(
-      sitesOf(
-        runs.map(({ run }) => run),
-        workers,
-      ),
-    ),
-  };
-}
-
-/** Where machines are, or somebody works. */
-export function sitesOf(runs: readonly RunRecord[], workers: readonly Heartbeat[]): string[] {
-  const sites = [...runs.map(({ wave }) => wave.source.site), ...workers.map(({ site }) => site)];
-  return [...new Set(sites)].filter((site) => site !== null).sort();
+  return { runs, workers, pools };
 }
 
 async function readRunStanding(

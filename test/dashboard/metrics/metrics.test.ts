@@ -7,9 +7,8 @@ import { LandfallError, saveError } from '../../../src/domain/errors.ts';
 import type { RunEvent } from '../../../src/domain/events.ts';
 import { type MachineRecord, newMachineRecord, type Step } from '../../../src/domain/machine-record.ts';
 import type { RunRecord } from '../../../src/domain/run-record.ts';
-import { openBoardQueues } from '../../../src/queue/board-queues.ts';
 import { openQueues } from '../../../src/queue/queues.ts';
-import { beat } from '../../../src/state/heartbeats.ts';
+import { beat, UNSAID } from '../../../src/state/heartbeats.ts';
 import type { RedisServer } from '../../../src/state/redis-server.ts';
 import { openState, type State } from '../../../src/state/state.ts';
 import { makeMachine, makeRecords, makeRun, makeWave } from '../../fakes/records.ts';
@@ -32,7 +31,7 @@ type Scraper = AsyncDisposable & { scrape(): Promise<Map<string, number>>; text(
 async function startScraped(): Promise<Scraper> {
   await using stack = new AsyncDisposableStack();
   const own = stack.use(openState(redis.url));
-  const queues = stack.use(openBoardQueues(redis.url));
+  const queues = stack.use(openQueues(redis.url));
   const server = Fastify();
   registerMetrics(server, { state: own, queues });
   await server.listen({ host: '127.0.0.1', port: 0 });
@@ -191,10 +190,11 @@ describe('how things stand', () => {
       { ...job, machine: 'b' },
     ]);
     await queues.add([{ ...job, machine: 'c' }], 'berlin');
-    const worker = { host: 'h', pid: 1, schedules: true, site: 'berlin' };
     const pools = [{ stage: 'upload', concurrency: 4 }] as const;
-    await beat(state.redis, { ...worker, id: 'w1', pools } as Parameters<typeof beat>[1], Date.now());
-    await beat(state.redis, { ...worker, id: 'w2', pools } as Parameters<typeof beat>[1], Date.now());
+    const worker = { ...UNSAID, host: 'h', pid: 1, schedules: true, site: 'berlin', pools };
+    await beat(state.redis, { ...worker, id: 'w1' }, Date.now());
+    await beat(state.redis, { ...worker, id: 'w2' }, Date.now());
+    await queues.setPaused({ pool: 'upload', site: 'berlin' }, true);
     expect(Object.fromEntries(await scrapeAnew())).toMatchObject({
       landfall_redis_up: 1,
       'landfall_runs{status="running"}': 1,
@@ -205,6 +205,8 @@ describe('how things stand', () => {
       'landfall_queue_jobs{pool="upload",site="",state="waiting"}': 2,
       'landfall_queue_jobs{pool="upload",site="berlin",state="waiting"}': 1,
       'landfall_queue_jobs{pool="import",site="",state="waiting"}': 0,
+      'landfall_pool_paused{pool="upload",site=""}': 0,
+      'landfall_pool_paused{pool="upload",site="berlin"}': 1,
       'landfall_workers{site="berlin"}': 2,
       'landfall_pool_slots{pool="upload",site="berlin"}': 8,
     });
@@ -245,7 +247,7 @@ describe('how things stand', () => {
     await createRun('r1', ['a']);
     await using own = await startTestRedis();
     const ownState = openState(own.url);
-    const queues = openBoardQueues(own.url);
+    const queues = openQueues(own.url);
     const server = Fastify();
     registerMetrics(server, { state: ownState, queues });
     try {
