@@ -9,6 +9,7 @@ import { addCancel } from './commands/cancel.ts';
 import { addCleanup } from './commands/cleanup.ts';
 import { addCommit } from './commands/commit.ts';
 import { addCutover } from './commands/cutover.ts';
+import { addDashboard } from './commands/dashboard.ts';
 import { addDiscard } from './commands/discard.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
@@ -80,6 +81,7 @@ export function createProgram(context: CommandContext): Command {
     addDoctor,
     addUp,
     addDown,
+    addDashboard,
     addWorker,
     addTokenCommand,
     addSandbox,

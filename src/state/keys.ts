@@ -57,6 +57,8 @@ export const keys = {
   progress: (id: string) => `${run(id)}:progress`,
   /** Sorted set of what it moved in each 10 s, by when these began. */
   throughput: (id: string) => `${run(id)}:throughput`,
+  /** Hash {landing, text, length, totalChars, screenshot}: what a landing that boots shows, for a while. */
+  console: (id: string, machine: string) => `${run(id)}:console:${encodeURIComponent(machine)}`,
   /** Hash: `thing generation` → entry. */
   ledger: (id: string, machine: string) => `${run(id)}:ledger:${encodeURIComponent(machine)}`,
   /** Hash: thing → newest generation. */

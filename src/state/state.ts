@@ -5,6 +5,7 @@ import { type AuditStream, createAuditStream } from './audit-stream.ts';
 import { type Bandwidths, createBandwidths } from './bandwidth.ts';
 import { type BandwidthLimits, createBandwidthLimits } from './bandwidth-limits.ts';
 import { createRedisClock } from './clock.ts';
+import { type ConsoleBoard, createConsoleBoard } from './console-board.ts';
 import { createEventStream, type EventStream } from './event-stream.ts';
 import { createMachineStore, type MachineStore } from './machine-store.ts';
 import { createMetricTotals, type MetricTotals } from './metric-totals.ts';
@@ -24,6 +25,7 @@ export type State = AsyncDisposable & {
   progress: ProgressBoard;
   throughput: ThroughputLog;
   metricTotals: MetricTotals;
+  consoles: ConsoleBoard;
   pools: PoolSettings;
   audit: AuditStream;
   bandwidthLimits: BandwidthLimits;
@@ -44,6 +46,7 @@ export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
     progress: createProgressBoard(redis),
     throughput: createThroughputLog(redis),
     metricTotals: createMetricTotals(redis),
+    consoles: createConsoleBoard(redis),
     pools: createPoolSettings(redis),
     audit: createAuditStream(redis),
     bandwidthLimits,

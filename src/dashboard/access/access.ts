@@ -10,6 +10,7 @@ import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest, FastifyServerOptions } from 'fastify';
 import { LandfallError } from '../../domain/errors.ts';
 import type { Log } from '../../log.ts';
+import type { AuditEntry } from '../../state/audit-stream.ts';
 import { createSecretStore } from '../../state/secret-store.ts';
 import type { State } from '../../state/state.ts';
 import type { Session } from '../api/session.ts';
@@ -17,12 +18,12 @@ import { chooseLogin } from './choose-login.ts';
 import { type Guard, guardRoutes } from './guard.ts';
 import { isLoopbackName, nameOf } from './host-names.ts';
 import { createLoginAttempts } from './login-attempts.ts';
-import { type LoginEvent, registerLoginRoutes } from './login-routes.ts';
+import { registerLoginRoutes } from './login-routes.ts';
 import { createOidcProvider } from './oidc-provider.ts';
 import { registerOidcRoutes } from './oidc-routes.ts';
 import { registerHeaders } from './page-headers.ts';
 import { readSessionCookie } from './session-cookie.ts';
-import { createSessions, type Sessions } from './sessions.ts';
+import { answered, createSessions, type Sessions } from './sessions.ts';
 import type { AccessSettings } from './settings.ts';
 import { createTokenBook, type TokenBook } from './token-book.ts';
 import type { User } from './user.ts';
@@ -39,19 +40,18 @@ export type Access = {
 
 export type AccessOptions = {
   settings: AccessSettings;
-  state: Pick<State, 'redis'>;
+  state: Pick<State, 'redis' | 'audit'>;
   log: Log;
   /** The name or address that it listens on. */
   listenHost: string;
   /** Who acts where nobody logs in. */
   localName: string;
   version: string;
-  audit: (event: LoginEvent) => Promise<void>;
 };
 
 /** Throws `usage` where the settings do not add up to a safe dashboard. */
 export async function openAccess(options: AccessOptions): Promise<Access> {
-  const { settings, state, log, listenHost, localName, version, audit } = options;
+  const { settings, state, log, listenHost, localName, version } = options;
   const login = await chooseLogin(settings, listenHost);
   const tokens = createTokenBook({ file: settings.tokensFile, log });
   const store = createSecretStore(state.redis);
@@ -92,6 +92,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
       await fastify.register(rateLimit, { global: false });
       const attempts = createLoginAttempts(fastify);
       guardRoutes(fastify, { ...guard, attempts });
+      const audit = (entry: AuditEntry): Promise<void> => answered(state.audit.append(entry));
       const desk = { login, version, tokens, sessions, cookies, attempts, audit };
       registerLoginRoutes(fastify, desk);
       if (settings.oidc !== null)

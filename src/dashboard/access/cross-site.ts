@@ -15,8 +15,7 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Why it is refused; null: it may pass. `ownOrigin`: the address that people type, where it is known. */
 export function judgeSite({ method, headers, host }: RequestFacts, ownOrigin: string | null): string | null {
-  const site = headers['sec-fetch-site'];
-  const isForeign = site !== undefined && site !== 'same-origin' && site !== 'none';
+  const isForeign = isFromElsewhere(headers);
   if (SAFE_METHODS.has(method)) {
     // Links from elsewhere lead here, also a login's way back; what a foreign page loads or frames does not.
     const isNavigation = headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
@@ -27,6 +26,12 @@ export function judgeSite({ method, headers, host }: RequestFacts, ownOrigin: st
   if (origin === undefined) return null;
   if (typeof origin === 'string' && isOwn(origin, { host, ownOrigin })) return null;
   return `it comes from ${String(origin)}, not from the dashboard's own page`;
+}
+
+/** By a browser's own word; false where it says nothing. */
+export function isFromElsewhere(headers: RequestFacts['headers']): boolean {
+  const site = headers['sec-fetch-site'];
+  return site !== undefined && site !== 'same-origin' && site !== 'none';
 }
 
 /** The scheme is left to Sec-Fetch-Site: behind a proxy we do not know it. */

@@ -4,10 +4,11 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Session } from '../api/session.ts';
-import { judgeSite } from './cross-site.ts';
+import { isFromElsewhere, judgeSite } from './cross-site.ts';
 import { type HostNames, isOurHost } from './host-names.ts';
+import { localPath } from './local-path.ts';
 import type { LoginAttempts } from './login-attempts.ts';
-import { isForPeople, type Refusal, refuse } from './refusal.ts';
+import { isForPeople, type Refusal, refuse, sendPage } from './refusal.ts';
 import { hasRole, type User } from './user.ts';
 
 export type Guard = {
@@ -49,8 +50,12 @@ export function guardRoutes(
     if (isTokenSent && request.user === null) await attempts.count(request);
     if (access === 'public') return;
     if (request.user === null) {
-      if (isForPeople(request)) return reply.redirect(`/login?to=${encodeURIComponent(request.url)}`, 303);
-      return refuse(request, reply, NOT_LOGGED_IN);
+      if (!isForPeople(request)) return refuse(request, reply, NOT_LOGGED_IN);
+      const to = localPath(request.url, 'http://localhost');
+      // A link in a chat or a mail: the session's cookie does not come along from there, but from a page of ours.
+      if (isFromElsewhere(request.headers))
+        return sendPage(reply, { status: 200, title: 'Landfall', text: 'One moment …', next: to });
+      return reply.redirect(`/login?to=${encodeURIComponent(to)}`, 303);
     }
     if (!hasRole(request.user, access)) return refuse(request, reply, notAllowed(request.user, access));
   });

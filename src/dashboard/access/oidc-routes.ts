@@ -8,10 +8,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { asLandfallError } from '../../domain/errors.ts';
 import type { SecretStore } from '../../state/secret-store.ts';
+import { localPath } from './local-path.ts';
 import type { LoginDesk } from './login-routes.ts';
 import type { OidcProvider } from './oidc-provider.ts';
-import { plainPage } from './plain-page.ts';
-import { refuse } from './refusal.ts';
+import { refuse, sendPage } from './refusal.ts';
 import { isOverTls, readSessionCookie, setSessionCookie } from './session-cookie.ts';
 import { answered } from './sessions.ts';
 
@@ -34,7 +34,8 @@ export type OidcDesk = LoginDesk & {
 
 export function registerOidcRoutes(fastify: FastifyInstance, desk: OidcDesk): void {
   const { provider, store, sessions, cookies, attempts, audit } = desk;
-  const isPublic = { config: { access: 'public' } } as const;
+  // For browsers on their way, not for programs.
+  const isPublic = { config: { access: 'public' }, schema: { hide: true } } as const;
   const originOf = (request: FastifyRequest): string =>
     desk.ownOrigin ?? `${isOverTls(request, cookies) ? 'https' : 'http'}://${request.host}`;
   const flowCookie = (request: FastifyRequest): CookieSerializeOptions => ({
@@ -77,7 +78,12 @@ export function registerOidcRoutes(fastify: FastifyInstance, desk: OidcDesk): vo
     if (before !== null) await sessions.end(before);
     setSessionCookie({ request, reply }, await sessions.begin({ by: 'oidc', name, role }), cookies);
     await audit({ action: 'login', by: name, reason: `as ${role} by the provider, from ${request.ip}` });
-    return sendPage(reply, { title: 'Logged in', text: `You are logged in as ${name} (${role}).`, next: to });
+    return sendPage(reply, {
+      status: 200,
+      title: 'Logged in',
+      text: `You are logged in as ${name} (${role}).`,
+      next: to,
+    });
   });
 
   const failed = async (
@@ -95,15 +101,3 @@ export function registerOidcRoutes(fastify: FastifyInstance, desk: OidcDesk): vo
 const NOT_BEGUN_HERE =
   'This login was not begun in this browser, or too long ago. Open the dashboard and log in again.';
 const HOW_TO_GET_ROLE = 'Ask whoever runs Landfall for a group that LANDFALL_OIDC_ROLES names.';
-
-/** Only paths of our own: a link to the login must not lead on to somebody else's page. */
-function localPath(to: string, origin: string): string {
-  const parsed = URL.parse(to, origin);
-  if (parsed === null || parsed.origin !== origin) return '/';
-  // `/.//host` is a path of ours, and what is left of it somebody else's address.
-  return `${parsed.pathname.replace(/^\/+/, '/')}${parsed.search}${parsed.hash}`;
-}
-
-function sendPage(reply: FastifyReply, page: Parameters<typeof plainPage>[0]): FastifyReply {
-  return reply.type('text/html; charset=utf-8').send(plainPage(page));
-}

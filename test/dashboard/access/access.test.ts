@@ -196,6 +196,26 @@ describe('with tokens', () => {
     });
   });
 
+  test('who follows a link from elsewhere is looked at again from a page of ours, where the cookie comes along', async () => {
+    await ground.addToken('ann', 'viewer');
+    await using dashboard = await ground.start({}, PUBLIC);
+    const headers = {
+      accept: 'text/html',
+      'sec-fetch-site': 'cross-site',
+      'sec-fetch-mode': 'navigate',
+      'sec-fetch-dest': 'document',
+    };
+    const answer = await dashboard.ask('/api/see?a=b', { headers });
+    expect([answer.status, answer.text]).toEqual([
+      200,
+      expect.stringContaining('content="0;url=/api/see?a=b"'),
+    ]);
+    const again = await dashboard.ask('/api/see?a=b', {
+      headers: { ...headers, 'sec-fetch-site': 'same-origin' },
+    });
+    expect(again.headers.location).toBe('/login?to=%2Fapi%2Fsee%3Fa%3Db');
+  });
+
   test('a token opens a session that lasts over a restart of the dashboard, until the logout', async () => {
     const token = await ground.addToken('ann', 'operator');
     await using dashboard = await ground.start({}, PUBLIC);

@@ -5,12 +5,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Fastify from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { readConfig } from '../../../src/config.ts';
 import { openAccess } from '../../../src/dashboard/access/access.ts';
-import type { LoginEvent } from '../../../src/dashboard/access/login-routes.ts';
 import { addToken } from '../../../src/dashboard/access/token-file.ts';
 import type { Role } from '../../../src/dashboard/api/session.ts';
-import { LandfallError } from '../../../src/domain/errors.ts';
+import { answerProblems } from '../../../src/dashboard/problem.ts';
+import type { AuditEntry } from '../../../src/state/audit-stream.ts';
 import { openState } from '../../../src/state/state.ts';
 import { startTestRedis } from '../../fakes/redis.ts';
 
@@ -25,7 +26,7 @@ export type Asked = {
 
 export type Guarded = AsyncDisposable & {
   port: number;
-  audited: LoginEvent[];
+  audited: AuditEntry[];
   logged: string[];
   ask(path: string, asked?: Asked): Promise<Answer>;
   restart(): Promise<void>;
@@ -67,10 +68,15 @@ async function startGuarded(given: {
 }): Promise<Guarded> {
   const { redisUrl, folder, environment, listenHost } = given;
   const { access: settings } = readConfig({ LANDFALL_HOME: folder, ...environment }, folder);
-  const audited: LoginEvent[] = [];
+  const audited: AuditEntry[] = [];
   const logged: string[] = [];
   const open = async (port: number) => {
     const state = openState(redisUrl);
+    const { append } = state.audit;
+    state.audit.append = async (entry) => {
+      await append(entry);
+      audited.push(entry);
+    };
     const access = await openAccess({
       settings,
       state,
@@ -78,18 +84,15 @@ async function startGuarded(given: {
       listenHost,
       localName: 'me@here',
       version: '1.2.3',
-      audit: async (event) => void audited.push(event),
     }).catch(async (error: unknown) => {
       await state[Symbol.asyncDispose]();
       throw error;
     });
     const server = Fastify({ ...access.serverOptions, forceCloseConnections: true });
+    server.setValidatorCompiler(validatorCompiler);
+    server.setSerializerCompiler(serializerCompiler);
     await access.register(server);
-    server.setErrorHandler<Error & { statusCode?: number }>((error, _request, reply) =>
-      reply
-        .code(error instanceof LandfallError ? 503 : (error.statusCode ?? 500))
-        .send({ error: { message: String(error) } }),
-    );
+    answerProblems(server, (_level, message) => void logged.push(message));
     const isPublic = { config: { access: 'public' } } as const;
     server.get('/free', isPublic, async () => 'free');
     server.get('/api/see', async ({ user }) => user);

@@ -1,9 +1,10 @@
 import type { AddressInfo } from 'node:net';
 import Fastify from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { openAccess } from '../../src/dashboard/access/access.ts';
-import { registerBoard } from '../../src/dashboard/board.ts';
+import { registerQueueBoard } from '../../src/dashboard/queue-board.ts';
 import { openBoardQueues } from '../../src/queue/board-queues.ts';
 import { openQueues } from '../../src/queue/queues.ts';
 import { PREFIX } from '../../src/state/keys.ts';
@@ -40,15 +41,16 @@ beforeAll(async () => {
     listenHost: '127.0.0.1',
     localName: 'me',
     version: '1',
-    audit: async () => {},
   });
   const boardQueues = stack.use(openBoardQueues(redis.url));
   const server = Fastify();
+  server.setValidatorCompiler(validatorCompiler);
+  server.setSerializerCompiler(serializerCompiler);
   await access.register(server);
   server.addHook('onRoute', ({ method, url }) => {
     for (const each of [method].flat()) routes.push({ method: each, url });
   });
-  await registerBoard(server, { state, queues, boardQueues });
+  await registerQueueBoard(server, { state, queues, boardQueues });
   await server.listen({ host: '127.0.0.1', port: 0 });
   stack.defer(() => server.close());
   url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`;

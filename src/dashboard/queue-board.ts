@@ -13,17 +13,17 @@ import type { Queues } from '../queue/queues.ts';
 import type { State } from '../state/state.ts';
 import { answered } from './access/sessions.ts';
 
-export const BOARD_PATH = '/queues';
+export const QUEUES_PATH = '/queues';
 
 /** Sites come and go with waves and workers. */
 const REFRESH_MS = 15_000;
 
-export async function registerBoard(
+export async function registerQueueBoard(
   fastify: FastifyInstance,
   { state, queues, boardQueues }: { state: State; queues: Queues; boardQueues: BoardQueues },
 ): Promise<void> {
   const serverAdapter = new LookingAdapter();
-  serverAdapter.setBasePath(BOARD_PATH);
+  serverAdapter.setBasePath(QUEUES_PATH);
   const board = createBullBoard({
     queues: boardAdapters(boardQueues, []),
     // The adapter brings a copy of the API of its own, whose classes are others to TypeScript.
@@ -49,14 +49,16 @@ export async function registerBoard(
 
   await fastify.register(
     async (scope) => {
-      scope.addHook('preHandler', async () => answered(refresh()));
+      scope.addHook('preHandler', async ({ url }) => {
+        if (url.startsWith(`${QUEUES_PATH}/api/`)) await answered(refresh());
+      });
       scope.addHook('onSend', async (_request, reply, payload) => {
         const isPage = String(reply.getHeader('content-type')).startsWith('text/html');
         return isPage && typeof payload === 'string' ? withoutStrangers(payload) : payload;
       });
       await scope.register(serverAdapter.registerPlugin());
     },
-    { prefix: BOARD_PATH },
+    { prefix: QUEUES_PATH },
   );
 }
 
