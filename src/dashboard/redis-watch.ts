@@ -20,6 +20,8 @@ export type RedisWatch = AsyncDisposable & {
 const PING_MS = 1_000;
 /** A Redis that does not answer a ping within this time answers no page. */
 const AWAY_AFTER_MS = 3_000;
+/** At the start nobody waits for that: the page says that Redis is away, until it answers. */
+const FIRST_MS = 500;
 
 export async function startRedisWatch(state: State): Promise<RedisWatch> {
   const listeners = new Set<(health: RedisHealth) => void>();
@@ -27,7 +29,7 @@ export async function startRedisWatch(state: State): Promise<RedisWatch> {
   let health: RedisHealth = { redis: 'ok', message: null };
   // One at a time: to a Redis that is away they would pile up.
   let ping: Promise<boolean> | null = null;
-  const look = async (): Promise<void> => {
+  const look = async (timeoutMs = AWAY_AFTER_MS): Promise<void> => {
     ping ??= state.redis.ping().then(
       () => true,
       () => false,
@@ -36,12 +38,12 @@ export async function startRedisWatch(state: State): Promise<RedisWatch> {
     void answer.then(() => {
       ping = null;
     });
-    const isThere = await answersSoon(answer);
+    const isThere = await answersWithin(timeoutMs, answer);
     if (isThere === (health.redis === 'ok')) return;
     health = isThere ? { redis: 'ok', message: null } : { redis: 'away', message: awayMessage(state) };
     for (const listener of [...listeners]) listener(health);
   };
-  await look();
+  await look(FIRST_MS);
   const watching = (async () => {
     while (!ending.signal.aborted) {
       await sleep(PING_MS, undefined, { signal: ending.signal });
@@ -73,10 +75,10 @@ export async function startRedisWatch(state: State): Promise<RedisWatch> {
   };
 }
 
-async function answersSoon(answer: Promise<boolean>): Promise<boolean> {
+async function answersWithin(timeoutMs: number, answer: Promise<boolean>): Promise<boolean> {
   const late = new AbortController();
   try {
-    return await Promise.race([answer, sleep(AWAY_AFTER_MS, false, { signal: late.signal })]);
+    return await Promise.race([answer, sleep(timeoutMs, false, { signal: late.signal })]);
   } finally {
     late.abort();
   }

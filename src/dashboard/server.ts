@@ -13,9 +13,13 @@ import { registerMetrics } from './metrics/routes.ts';
 import { servePage } from './page-files.ts';
 import { answerProblems } from './problem.ts';
 import { registerQueueBoard } from './queue-board.ts';
+import { actionRoutes } from './routes/action-routes.ts';
+import { auditRoutes } from './routes/audit-routes.ts';
 import { healthRoutes } from './routes/health-routes.ts';
 import { liveRoutes } from './routes/live-routes.ts';
+import { machineRoutes } from './routes/machine-routes.ts';
 import { runRoutes } from './routes/run-routes.ts';
+import { workerRoutes } from './routes/worker-routes.ts';
 
 export type DashboardOptions = {
   app: App;
@@ -76,8 +80,8 @@ async function addRoutes(
     transform: jsonSchemaTransform,
   });
   await access.register(server);
-  await server.register(healthRoutes, { desk });
-  await server.register(runRoutes, { desk });
+  for (const routes of [healthRoutes, runRoutes, machineRoutes, workerRoutes, auditRoutes, actionRoutes])
+    await server.register(routes, { desk });
   await server.register(liveRoutes, { desk, access });
   registerMetrics(server, desk.app);
   await registerQueueBoard(server, { ...desk.app, boardQueues });

@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { LiveName } from '../api/live.ts';
+import type { RedisHealth } from '../redis-watch.ts';
 
 export type EventSource = {
   send(message: string): void;
@@ -22,16 +23,18 @@ export type EventSource = {
 const BEHIND_BYTES = 1024 ** 2;
 /** A phone in a tunnel; after that it begins anew. */
 const PATIENCE_MS = 30_000;
-/** Proxies close what is silent for a minute. */
+/** Proxies close what is silent for a minute; a page cannot tell silence from a cable that was pulled. */
 const HEARTBEAT_MS = 15_000;
 /** How soon a browser comes back. */
 const RETRY_MS = 2_000;
 
-/** `headers`: what goes with every answer. */
-export function openEventSource(
-  raw: ServerResponse,
-  headers: Readonly<Record<string, string | number | string[] | undefined>>,
-): EventSource {
+/** `headers`: what goes with every answer. `heartbeat`: said where nothing else was for a while. */
+export function openEventSource(of: {
+  raw: ServerResponse;
+  headers: Readonly<Record<string, string | number | string[] | undefined>>;
+  heartbeat: () => string;
+}): EventSource {
+  const { raw, headers, heartbeat } = of;
   const ending = new AbortController();
   let behindSince: number | null = null;
   let sentAt = performance.now();
@@ -50,7 +53,7 @@ export function openEventSource(
     return true;
   };
   const heart = setInterval(() => {
-    if (!isBehind() && performance.now() - sentAt >= HEARTBEAT_MS) send(': still here\n\n');
+    if (!isBehind() && performance.now() - sentAt >= HEARTBEAT_MS) send(heartbeat());
   }, HEARTBEAT_MS / 3);
   raw.once('close', () => {
     clearInterval(heart);
@@ -80,4 +83,8 @@ export function openEventSource(
 /** `json` has no line breaks: JSON escapes them. */
 export function liveMessage(name: LiveName, json: string, id?: string): string {
   return `${id === undefined ? '' : `id: ${id}\n`}event: ${name}\ndata: ${json}\n\n`;
+}
+
+export function healthMessage(health: RedisHealth): string {
+  return liveMessage('health', JSON.stringify(health));
 }

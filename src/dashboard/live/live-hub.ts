@@ -9,7 +9,7 @@ import type { State } from '../../state/state.ts';
 import type { Boards } from '../board/boards.ts';
 import type { RunBoard } from '../board/run-board.ts';
 import type { RedisHealth, RedisWatch } from '../redis-watch.ts';
-import { type EventSource, liveMessage } from './event-source.ts';
+import { type EventSource, healthMessage, liveMessage } from './event-source.ts';
 import { createRunFeed, type RunFeed } from './run-feed.ts';
 
 export type LiveHub = AsyncDisposable & {
@@ -87,13 +87,13 @@ export function startLiveHub(of: { state: State; boards: Boards; redis: RedisWat
   })();
 
   const sayHealth = (health: RedisHealth): void => {
-    for (const page of all()) page.send(liveMessage('health', JSON.stringify(health)));
+    for (const page of all()) page.send(healthMessage(health));
   };
   const listening = redis.onChange(sayHealth);
 
   return {
     join(page, { run, afterId }) {
-      page.send(liveMessage('health', JSON.stringify(redis.health())));
+      page.send(healthMessage(redis.health()));
       if (run === null) listPages.set(page, { json: '' });
       else runPages.set(page, createRunFeed({ page, run, afterId, state }));
       page.gone.addEventListener('abort', () => {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { LandfallError } from '../../domain/errors.ts';
 import type { Access } from '../access/access.ts';
 import type { Desk } from '../desk.ts';
-import { openEventSource } from '../live/event-source.ts';
+import { healthMessage, openEventSource } from '../live/event-source.ts';
 import { REFUSALS } from '../problem.ts';
 
 /** More open pages than that are a mistake, or meant badly. */
@@ -22,10 +22,11 @@ export const liveRoutes: FastifyPluginAsyncZod<{ desk: Desk; access: Access }> =
     {
       schema: {
         summary: 'Server-sent events: what is new of a run, or of all runs',
-        description: 'src/dashboard/api/live.ts says what is sent. `Last-Event-ID` goes before `after`.',
+        description:
+          'Messages: runs, run, machines, event, health. The header Last-Event-ID goes before `lastEventId`.',
         querystring: z.object({
           run: z.string().min(1).max(200).optional(),
-          after: z.string().regex(EVENT_ID).optional().describe('Id of the last event that is known'),
+          lastEventId: z.string().max(100).optional().describe('Of the last event that the page knows'),
         }),
         headers: z.looseObject({ 'last-event-id': z.string().max(100).optional() }),
         produces: ['text/event-stream'],
@@ -34,14 +35,18 @@ export const liveRoutes: FastifyPluginAsyncZod<{ desk: Desk; access: Access }> =
     },
     async (request, reply) => {
       if (hub.pages() >= MOST_PAGES) throw tooMany();
-      const { run, after } = request.query;
+      const { run, lastEventId } = request.query;
       // A browser that comes back is not turned away because Redis is not back yet.
       const id =
         run === undefined || redis.health().redis === 'away'
           ? run
           : (await redis.whileThere(() => desk.findRun(run))).id;
-      const last = request.headers['last-event-id'];
-      const page = openEventSource(reply.hijack().raw, reply.getHeaders());
+      const last = request.headers['last-event-id'] ?? lastEventId;
+      const page = openEventSource({
+        raw: reply.hijack().raw,
+        headers: reply.getHeaders(),
+        heartbeat: () => healthMessage(redis.health()),
+      });
       const checking = setInterval(() => {
         access.isStillIn(request).then(
           (isIn) => isIn || page.end(),
@@ -51,7 +56,7 @@ export const liveRoutes: FastifyPluginAsyncZod<{ desk: Desk; access: Access }> =
       page.gone.addEventListener('abort', () => clearInterval(checking));
       hub.join(page, {
         run: id ?? null,
-        afterId: last !== undefined && EVENT_ID.test(last) ? last : (after ?? null),
+        afterId: last !== undefined && EVENT_ID.test(last) ? last : null,
       });
     },
   );
