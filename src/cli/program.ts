@@ -9,6 +9,7 @@ import { addCancel } from './commands/cancel.ts';
 import { addCleanup } from './commands/cleanup.ts';
 import { addCommit } from './commands/commit.ts';
 import { addCutover } from './commands/cutover.ts';
+import { addDashboard } from './commands/dashboard.ts';
 import { addDiscard } from './commands/discard.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
@@ -25,6 +26,7 @@ import { addRollback } from './commands/rollback.ts';
 import { addRun } from './commands/run.ts';
 import { addSandbox } from './commands/sandbox.ts';
 import { addStatus } from './commands/status.ts';
+import { addTokenCommand } from './commands/token.ts';
 import { addUp } from './commands/up.ts';
 import { addVerify } from './commands/verify.ts';
 import { addWatch } from './commands/watch.ts';
@@ -41,7 +43,7 @@ Exit status:
 
 Environment:
 ${Object.entries(ENVIRONMENT)
-  .map(([name, meaning]) => `  ${name.padEnd(18)} ${meaning}`)
+  .map(([name, meaning]) => `  ${name.padEnd(27)} ${meaning}`)
   .join('\n')}`;
 
 export function createProgram(context: CommandContext): Command {
@@ -79,7 +81,9 @@ export function createProgram(context: CommandContext): Command {
     addDoctor,
     addUp,
     addDown,
+    addDashboard,
     addWorker,
+    addTokenCommand,
     addSandbox,
   ];
   for (const addCommand of add) addCommand(program, context);

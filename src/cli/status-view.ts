@@ -2,13 +2,14 @@
 import { STEP_STAGES, type StepStage } from '../domain/job.ts';
 import { isUnderWay, type MachineRecord } from '../domain/machine-record.ts';
 import type { RunCounts, RunRecord } from '../domain/run-record.ts';
+import { type MachineLine, machineLine, type RunSnapshot } from '../operations/machine-line.ts';
 import { describePaused, type PausedPool } from '../operations/pool-control.ts';
 import { describeUnserved, type Unserved } from '../operations/served-pools.ts';
 import { sourcesOff } from '../operations/sources-off.ts';
 import { describeOff } from './describe-off.ts';
 import { formatSpan, formatTable } from './format.ts';
 import { describeRun } from './run-facts.ts';
-import { describeLine, type MachineLine, machineLine, type RunSnapshot } from './run-view.ts';
+import { describeLine } from './run-view.ts';
 
 const LONGEST_NOTE = 60;
 

@@ -26,12 +26,8 @@ export type RolledBack = {
  * without `discardsLandingData`, and for a single machine that has not begun.
  */
 export async function rollBackMachines(of: RollBack, deps: SteerDeps): Promise<RolledBack> {
-  const { run, machines } = of;
-  refuseArchived(run);
-  refuseCommitted(run, machines);
-  if (!of.discardsLandingData) refuseLanded(run, machines);
-  const unbegun = machines.filter(({ startedAt }) => startedAt === null);
-  if (machines.length === 1 && unbegun.length === 1) throw notBegun(run, unbegun[0]);
+  const { machines } = of;
+  refuseRollBack(of);
   const done = { machines: [] as string[], cancelled: [] as string[], already: [] as string[] };
   // What waits goes first: it would take the slots of those that go back.
   for (const record of waitingFirst(machines)) {
@@ -45,6 +41,19 @@ export async function rollBackMachines(of: RollBack, deps: SteerDeps): Promise<R
     else done.already.push(name);
   }
   return done;
+}
+
+/** What `rollBackMachines` throws before it does anything. */
+export function refuseRollBack({
+  run,
+  machines,
+  discardsLandingData,
+}: Pick<RollBack, 'run' | 'machines' | 'discardsLandingData'>): void {
+  refuseArchived(run);
+  refuseCommitted(run, machines);
+  if (!discardsLandingData) refuseLanded(run, machines);
+  const [only] = machines;
+  if (machines.length === 1 && only?.startedAt === null) throw notBegun(run, only);
 }
 
 /** Machines that need one of these and are not among them: they may be left without it. */
@@ -128,7 +137,7 @@ function refuseLanded(run: RunRecord, machines: readonly MachineRecord[]): void 
 }
 
 /** Also one that failed its checks after it was admitted. */
-function holdsLandingData(record: MachineRecord): boolean {
+export function holdsLandingData(record: MachineRecord): boolean {
   const { status, landing } = record;
   if (status === 'rolling-back' || status === 'rolled-back') return false;
   return status === 'landed' || (landing !== null && mayServe(record));
@@ -142,11 +151,11 @@ function landed({ id }: RunRecord, names: readonly string[]): LandfallError {
   });
 }
 
-function notBegun({ id }: RunRecord, record: MachineRecord | undefined): LandfallError {
-  const name = record?.machine.name ?? '';
+function notBegun({ id }: RunRecord, record: MachineRecord): LandfallError {
+  const { name } = record.machine;
   return new LandfallError({
     code: 'conflict',
-    message: `${name} of ${id} was never begun (it is ${record?.status}): nothing was done to it, so nothing can be taken back. \`landfall cancel ${id} ${name}\` keeps it from beginning.`,
+    message: `${name} of ${id} was never begun (it is ${record.status}): nothing was done to it, so nothing can be taken back. \`landfall cancel ${id} ${name}\` keeps it from beginning.`,
     context: { run: id, machine: name },
   });
 }

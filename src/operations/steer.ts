@@ -40,20 +40,28 @@ export async function retryMachines(
   deps: SteerDeps,
 ): Promise<string[]> {
   const { run, machines, reason, disk = null } = of;
-  if (run.archivedAt !== null) throw archived(run);
   const change: MachineChange = (record) => (disk === null ? retryMachine(record) : retryDisk(record, disk));
-  const isOver = isWindowOver(run, await deps.state.clock.now());
+  refuseRetry(of, await deps.state.clock.now());
   const changed: string[] = [];
-  for (const record of machines) {
-    if (disk !== null) refuseDisk(record, disk);
-    if (isOver && !goesBack(record)) throw windowIsOver(run, record);
-  }
   for (const { machine } of machines) {
     const at = { run: run.id, machine: machine.name, reason };
     const action = disk === null ? 'retry' : `retry disk ${disk}`;
     if (await beginAgain({ ...at, action, change }, deps)) changed.push(machine.name);
   }
   return changed;
+}
+
+/** What `retryMachines` throws before it does anything. */
+export function refuseRetry(
+  { run, machines, disk = null }: Pick<MachinesAction, 'run' | 'machines'> & { disk?: string | null },
+  now: number,
+): void {
+  if (run.archivedAt !== null) throw archived(run);
+  const isOver = isWindowOver(run, now);
+  for (const record of machines) {
+    if (disk !== null) refuseDisk(record, disk);
+    if (isOver && !goesBack(record)) throw windowIsOver(run, record);
+  }
 }
 
 /** Those that failed and wait for a decision are tried again by it. Throws `conflict` also after the window has closed. */

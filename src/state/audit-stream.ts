@@ -15,6 +15,8 @@ export interface AuditStream {
   append(entry: AuditEntry): Promise<void>;
   /** Entries after `id` (from the start: "0", which is the default), oldest first, up to now. */
   readAll(afterId?: string): AsyncIterable<StoredAuditEntry>;
+  /** Entries before `id` (from the end: "+"), newest first. */
+  readBack(beforeId: string): AsyncIterable<StoredAuditEntry>;
 }
 
 /** Years of pools and logins; older ones go first. */
@@ -32,13 +34,24 @@ export function createAuditStream(redis: Redis): AuditStream {
       for (;;) {
         const from = last === '0' ? '-' : `(${last}`;
         const page = await redis.xrange(keys.audit, from, '+', 'COUNT', PAGE);
-        for (const [id, fields] of page) {
-          const entry = JSON.parse(fields[1] ?? '{}') as AuditEntry;
-          yield { ...entry, id, at: Number(id.split('-')[0]) };
-        }
+        for (const [id, fields] of page) yield storedEntry(id, fields);
         last = page.at(-1)?.[0] ?? last;
         if (page.length < PAGE) return;
       }
     },
+    async *readBack(beforeId) {
+      let before = beforeId === '+' ? '+' : `(${beforeId}`;
+      for (;;) {
+        const page = await redis.xrevrange(keys.audit, before, '-', 'COUNT', PAGE);
+        for (const [id, fields] of page) yield storedEntry(id, fields);
+        const last = page.at(-1)?.[0];
+        if (page.length < PAGE || last === undefined) return;
+        before = `(${last}`;
+      }
+    },
   };
+}
+
+function storedEntry(id: string, fields: readonly string[]): StoredAuditEntry {
+  return { ...(JSON.parse(fields[1] ?? '{}') as AuditEntry), id, at: Number(id.split('-')[0]) };
 }

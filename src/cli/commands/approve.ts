@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { findRun } from '../../operations/find-run.ts';
+import { describeSay } from '../../operations/say.ts';
 import { approveWholeRun } from '../../operations/steer-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
 import { asOperator } from '../operator-name.ts';
-import { describeSay, describeWindow } from '../run-facts.ts';
+import { describeWindow } from '../run-facts.ts';
 
 export function addApprove(program: Command, context: CommandContext): void {
   program

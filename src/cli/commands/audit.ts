@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import type { StoredEvent } from '../../domain/events.ts';
+import { formatTime } from '../../domain/local-time.ts';
+import { isOnTrail } from '../../operations/audit-trail.ts';
 import { findRun } from '../../operations/find-run.ts';
 import type { StoredAuditEntry } from '../../state/audit-stream.ts';
 import type { View } from '../../view.ts';
 import type { CommandContext } from '../command-context.ts';
-import { formatTime } from '../format.ts';
 import { openViewFor } from '../open-app.ts';
 import { describeEvent } from '../run-view.ts';
 
@@ -37,21 +37,4 @@ async function showFleet({ terminal }: CommandContext, { state }: View, json: bo
 
 function describeEntry({ at, by, action, reason }: StoredAuditEntry): string {
   return `${formatTime(at, Date.now())} ${action} by ${by}${reason === null ? '' : ` (${reason})`}`;
-}
-
-/** Deeds, and what came of them; not the work in between. */
-function isOnTrail(event: StoredEvent): boolean {
-  switch (event.type) {
-    case 'operator':
-    case 'remark':
-    case 'run':
-      return true;
-    case 'machine':
-      return event.status !== 'blocked' && event.status !== 'waiting' && event.status !== 'moving';
-    case 'step':
-    case 'log':
-      return false;
-    default:
-      return event satisfies never;
-  }
 }

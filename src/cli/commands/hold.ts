@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { findRun } from '../../operations/find-run.ts';
+import { describeSay } from '../../operations/say.ts';
 import { selectMachines } from '../../operations/select-machines.ts';
 import { holdMachines } from '../../operations/steer.ts';
 import { holdWholeRun } from '../../operations/steer-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
 import { asOperator } from '../operator-name.ts';
-import { describeSay } from '../run-facts.ts';
 import { sayChanged } from '../say-changed.ts';
 import { addSelection, readSelection } from '../selection.ts';
 

@@ -9,11 +9,11 @@ import {
   type PoolStanding,
   readPools,
 } from '../../operations/pool-control.ts';
+import { describeSay } from '../../operations/say.ts';
 import type { CommandContext } from '../command-context.ts';
 import { formatTable } from '../format.ts';
 import { openAppFor } from '../open-app.ts';
 import { asOperator } from '../operator-name.ts';
-import { describeSay } from '../run-facts.ts';
 import { siteName } from '../site-name.ts';
 
 type PoolOptions = { site?: string; reason?: string; json?: boolean };

@@ -4,12 +4,12 @@ import type { MachineRecord } from '../../domain/machine-record.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
 import { type Selection, selectMachines } from '../../operations/select-machines.ts';
+import { whyNothingStarts } from '../../operations/stands-still.ts';
 import { retryMachines } from '../../operations/steer.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ensureUp } from '../ensure-up.ts';
 import { hasRecords, openRecords } from '../open-records.ts';
 import { asOperator } from '../operator-name.ts';
-import { whyNothingStarts } from '../run-facts.ts';
 import { sayChanged } from '../say-changed.ts';
 import { addSelection, readSelection } from '../selection.ts';
 

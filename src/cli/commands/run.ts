@@ -6,6 +6,7 @@ import type { Wave } from '../../domain/wave.ts';
 import { archiveRun } from '../../operations/archive-run.ts';
 import { findRunOfWave } from '../../operations/find-run.ts';
 import { type Plan, refuseFailedPlan } from '../../operations/plan.ts';
+import { whyNothingStarts } from '../../operations/stands-still.ts';
 import { startRun } from '../../operations/start-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { describeArchived } from '../describe-archived.ts';
@@ -14,7 +15,7 @@ import { followToEnd } from '../follow-to-end.ts';
 import { openViewFor, openWorkshopFor } from '../open-app.ts';
 import { hasRecords, openRecords } from '../open-records.ts';
 import { asOperator } from '../operator-name.ts';
-import { describeWindow, whyNothingStarts } from '../run-facts.ts';
+import { describeWindow } from '../run-facts.ts';
 import { planLoadedWave } from './plan.ts';
 
 type RunOptions = { detach?: boolean; again?: boolean; json?: boolean };
