@@ -20,6 +20,7 @@ const OPEN = [
   'GET /healthz',
   'GET /readyz',
   'GET /login',
+  'GET /icon.svg',
   'GET /assets/*',
 ];
 const CLOSED = [401, 303];
