@@ -1,5 +1,70 @@
+/** The first screen: what runs, what is in trouble, whether it makes its window; the calendar; what was. */
+import { Loading } from '../components/loading.tsx';
+import { ProblemNotice } from '../components/notice.tsx';
 import { PageHead } from '../components/page-head.tsx';
+import { Panel } from '../components/panel.tsx';
+import { api } from '../data/api.ts';
+import { useNow } from '../data/clock.ts';
+import { useLive } from '../data/use-live.ts';
+import { useResource } from '../data/use-resource.ts';
+import { useBanner } from '../shell/link-banner.tsx';
+import { groupRuns, sayOverview } from '../view/run-order.ts';
+import { Calendar } from './calendar.tsx';
+import { RunCard } from './run-card.tsx';
+import { RunTable } from './run-table.tsx';
+import styles from './runs-page.module.css';
 
 export function RunsPage() {
-  return <PageHead title="Runs" />;
+  const live = useLive(null);
+  useBanner(live);
+  const now = useNow();
+  // The first picture comes by a request of its own: it does not wait for the stream.
+  const first = useResource('runs', api.runs);
+  const runs = live.runs ?? first.value?.runs ?? null;
+  if (runs === null) {
+    return (
+      <>
+        <PageHead title="Runs" />
+        {first.problem === null ? (
+          <Loading what="Fetching the runs …" />
+        ) : (
+          <ProblemNotice what="The runs cannot be shown." problem={first.problem} />
+        )}
+      </>
+    );
+  }
+  const groups = groupRuns(runs, now);
+  return (
+    <>
+      <PageHead title={sayOverview(groups, now)} tabTitle="Runs" />
+      {groups.live.length > 0 && (
+        <section className={styles.live} aria-label="Live runs">
+          {groups.live.map((run) => (
+            <RunCard key={run.id} run={run} now={now} />
+          ))}
+        </section>
+      )}
+      {runs.length === 0 ? (
+        <p>
+          There is no run yet. <code>landfall run WAVE</code> starts one; it shows here at once.
+        </p>
+      ) : (
+        <Calendar groups={groups} now={now} />
+      )}
+      {groups.coming.length > 0 && (
+        <Panel title="To come">
+          <RunTable
+            caption="Runs whose window opens later, the soonest first"
+            runs={groups.coming}
+            now={now}
+          />
+        </Panel>
+      )}
+      {groups.past.length > 0 && (
+        <Panel title="Past">
+          <RunTable caption="Runs that are over, the latest first" runs={groups.past} now={now} />
+        </Panel>
+      )}
+    </>
+  );
 }
