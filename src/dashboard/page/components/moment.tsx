@@ -28,7 +28,7 @@ export function Moment(props: {
         <>
           {' '}
           <span className={styles.zone}>
-            {shortZone(zone)} · {formatMoment(at, style === 'full' ? 'full' : style, null)} yours
+            in {shortZone(zone)}; {formatMoment(at, style, null)} yours
           </span>
         </>
       )}

@@ -2,6 +2,7 @@ import type { ReactNode } from 'react';
 import { SignShape } from '../status/sign-shape.tsx';
 import type { Shape, Tone } from '../status/words.ts';
 import styles from './notice.module.css';
+import { Sentence } from './sentence.tsx';
 
 const SHAPES: Readonly<Record<Tone, Shape>> = {
   go: 'play',
@@ -36,7 +37,9 @@ export function Notice(props: {
 export function ProblemNotice({ what, problem }: { what: string; problem: Error }) {
   return (
     <Notice tone="bad" title={what} role="alert">
-      <p>{problem.message}</p>
+      <p>
+        <Sentence text={problem.message} />
+      </p>
     </Notice>
   );
 }

@@ -11,11 +11,12 @@ import { setServerNow } from './clock.ts';
 import { applyMessages, type LiveMessage, type LiveState, NOTHING_LIVE } from './live-state.ts';
 
 const NAMES: readonly LiveName[] = ['runs', 'run', 'machines', 'event', 'health'];
-/** A server that lives says how it is every 15 s; one of these may get lost. */
+/** Opening anew costs one answer: a run in which nothing happens may well be silent for that long. */
 const SILENCE_MS = 35_000;
 /** What is opened anew brings the whole state at once. */
 const ANSWER_MS = 8000;
 const RETRY_MS = 2000;
+const LONGEST_RETRY_MS = 20_000;
 /** A page that nobody sees holds one of the six connections that a browser has to a server. */
 const UNSEEN_MS = 30_000;
 /** From one page to the next the stream stays. */
@@ -40,6 +41,7 @@ function createLiveStream(run: string | null, onEnd: () => void): LiveStream {
   let state = NOTHING_LIVE;
   let source: EventSource | null = null;
   let lastId = '';
+  let retryMs = RETRY_MS;
   let pending: LiveMessage[] = [];
   let frame: number | null = null;
   let retry: ReturnType<typeof setTimeout> | undefined;
@@ -73,7 +75,8 @@ function createLiveStream(run: string | null, onEnd: () => void): LiveStream {
 
   const openLater = (): void => {
     close();
-    retry = setTimeout(open, RETRY_MS);
+    retry = setTimeout(open, retryMs);
+    retryMs = Math.min(retryMs * 1.5, LONGEST_RETRY_MS);
   };
 
   const giveUp = (): void => {
@@ -82,6 +85,7 @@ function createLiveStream(run: string | null, onEnd: () => void): LiveStream {
   };
 
   const take = (name: LiveName, { data, lastEventId }: MessageEvent<string>): void => {
+    retryMs = RETRY_MS;
     clearTimeout(silence);
     silence = setTimeout(open, SILENCE_MS);
     if (name === 'event' && lastEventId !== '') lastId = lastEventId;
@@ -129,7 +133,7 @@ function createLiveStream(run: string | null, onEnd: () => void): LiveStream {
 }
 
 function address(run: string | null, lastId: string): string {
-  const given = { ...(run === null ? {} : { run }), ...(lastId === '' ? {} : { lastEventId: lastId }) };
+  const given = { ...(run === null ? {} : { run }), ...(lastId === '' ? {} : { after: lastId }) };
   const query = new URLSearchParams(given).toString();
   return `/api/live${query === '' ? '' : `?${query}`}`;
 }

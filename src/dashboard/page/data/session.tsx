@@ -13,19 +13,13 @@ export type SessionState = {
 };
 
 const RANKS: Readonly<Record<Role, number>> = { viewer: 0, operator: 1, approver: 2 };
-const RETRY_MS = 5000;
 
 const SessionContext = createContext<SessionState | null>(null);
 
 export function SessionProvider({ children }: { children: ReactNode }) {
-  const { value, problem, reload } = useResource('session', api.session, { everyMs: undefined });
+  const { value, problem, reload } = useResource('session', api.session);
   // It lapsed, or an administrator took it away: whatever request finds out, the whole page shows the login.
   useEffect(() => watchRefusals(reload), [reload]);
-  useEffect(() => {
-    if (value !== null || problem === null) return;
-    const timer = setTimeout(reload, RETRY_MS);
-    return () => clearTimeout(timer);
-  }, [value, problem, reload]);
   const role = value?.user?.role;
   const may = (wanted: Role): boolean => role !== undefined && RANKS[role] >= RANKS[wanted];
   return <SessionContext value={{ session: value, problem, reload, may }}>{children}</SessionContext>;

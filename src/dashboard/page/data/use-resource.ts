@@ -1,5 +1,9 @@
 /** What one request brings, asked again every so often while it is shown. */
 import { useCallback, useEffect, useRef, useState } from 'react';
+import { isUnreachable } from './problem.ts';
+
+/** Where nobody answered it is asked again by itself: a wall screen has no one who would press a key. */
+const RETRY_MS = 4000;
 
 export type Resource<T> = {
   value: T | null;
@@ -33,16 +37,19 @@ export function useResource<T>(
     const controller = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async (): Promise<void> => {
+      let isWorthRetrying = false;
       try {
         const value = await loadRef.current(controller.signal);
         if (controller.signal.aborted) return;
         setState({ key, value, problem: null });
       } catch (error) {
         if (controller.signal.aborted) return;
+        isWorthRetrying = isUnreachable(error);
         const problem = error instanceof Error ? error : new Error(String(error));
         setState((old) => ({ key, value: old.key === key ? old.value : null, problem }));
       }
-      if (everyMs !== undefined) timer = setTimeout(askWhenSeen, everyMs);
+      const nextMs = everyMs ?? (isWorthRetrying ? RETRY_MS : undefined);
+      if (nextMs !== undefined) timer = setTimeout(askWhenSeen, nextMs);
     };
     const askWhenSeen = (): void => {
       if (!document.hidden) return void ask();

@@ -59,7 +59,7 @@ function Axis({ span, now }: { span: Span; now: number }) {
         </span>
       ))}
       <span className={styles.now} style={{ left: percent(placeOf(now, span)) }}>
-        <span>now {formatMoment(now, 'time', null)}</span>
+        <span className={styles.nowLabel}>now {formatMoment(now, 'time', null)}</span>
       </span>
     </div>
   );

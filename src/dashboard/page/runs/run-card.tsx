@@ -1,6 +1,5 @@
 /** A run that lives: the sentence, what it stands on, and what an operator must know. */
 import type { RunSummary } from '../../api/run.ts';
-import { Bar } from '../components/bar.tsx';
 import { Facts } from '../components/facts.tsx';
 import { Moment } from '../components/moment.tsx';
 import { SignLabel } from '../status/sign-label.tsx';
@@ -35,10 +34,6 @@ export function RunCard({ run, now }: { run: RunSummary; now: number }) {
           ['Rate', run.bytesPerSecond === 0 ? 'nothing moves now' : formatRate(run.bytesPerSecond)],
           ['Machines', String(totalOf(run))],
         ]}
-      />
-      <Bar
-        label={`${percent} percent of the bytes are moved`}
-        parts={[{ share: run.totalBytes === 0 ? 0 : run.doneBytes / run.totalBytes, tone: 'go' }]}
       />
     </article>
   );

@@ -4,6 +4,10 @@ import { SignShape } from '../status/sign-shape.tsx';
 import { type Claim, headlineOf } from '../view/headline.ts';
 import styles from './run-headline.module.css';
 
+const NO_BREAK = '\u00a0';
+/** `1 h 10 min` stays on one line. */
+const UNIT = /(\d) (d|h|min|s)\b/g;
+
 /** The sentence that a wall screen is there for. */
 export function RunHeadline({
   run,
@@ -41,10 +45,11 @@ function ClaimText({ claim: { text, tone, shape } }: { claim: Claim }) {
       <span className={styles.claim} data-tone={tone ?? undefined}>
         {tone !== null && shape !== null && (
           <>
-            <SignShape shape={shape} tone={tone} />{' '}
+            <SignShape shape={shape} tone={tone} />
+            {NO_BREAK}
           </>
         )}
-        {text}
+        {text.replaceAll(UNIT, `$1${NO_BREAK}$2`)}
       </span>
     </>
   );

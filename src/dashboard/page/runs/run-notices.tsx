@@ -1,5 +1,6 @@
 import type { RunSummary } from '../../api/run.ts';
 import { Notice } from '../components/notice.tsx';
+import { Sentence } from '../components/sentence.tsx';
 
 /** What keeps a run from going on, with the way out. */
 export function RunNotices({ run: { hold, standsStill, unserved, approval } }: { run: RunSummary }) {
@@ -8,12 +9,16 @@ export function RunNotices({ run: { hold, standsStill, unserved, approval } }: {
     <>
       {standsStill !== null && (
         <Notice tone="warn" title="No machine starts now.">
-          <p>{standsStill}</p>
+          <p>
+            <Sentence text={standsStill} />
+          </p>
         </Notice>
       )}
       {unserved.map((sentence) => (
         <Notice key={sentence} tone="warn" title="Work waits for workers that are not there.">
-          <p>{sentence}</p>
+          <p>
+            <Sentence text={sentence} />
+          </p>
         </Notice>
       ))}
       {hold !== null && (
