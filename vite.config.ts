@@ -1,4 +1,5 @@
 /** The dashboard's page: `npm run build:page` writes it to dist/page, which the server serves. */
+import { resolve } from 'node:path';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 import { MAX_PAGE_BYTES, weighPage } from './tools/weigh-page.ts';
@@ -21,19 +22,19 @@ export default defineConfig({
 
 function tellWeight(): Plugin {
   let folder = '';
+  let say = (_line: string): void => {};
   return {
     name: 'landfall:tell-weight',
     apply: 'build',
-    configResolved: ({ build, root }) => {
-      folder = `${root}/${build.outDir}`;
+    configResolved: ({ build, root, logger }) => {
+      folder = resolve(root, build.outDir);
+      say = (line) => logger.info(line);
     },
     closeBundle: async () => {
       const { files, gzipBytes } = await weighPage(folder);
       const kb = (bytes: number): string => `${(bytes / 1000).toFixed(1)} kB`;
-      for (const file of files) process.stdout.write(`${kb(file.gzipBytes).padStart(10)}  ${file.name}\n`);
-      process.stdout.write(
-        `The page weighs ${kb(gzipBytes)} gzipped in all; it may weigh ${kb(MAX_PAGE_BYTES)}.\n`,
-      );
+      for (const file of files) say(`${kb(file.gzipBytes).padStart(10)}  ${file.name}`);
+      say(`The page weighs ${kb(gzipBytes)} gzipped in all; it may weigh ${kb(MAX_PAGE_BYTES)}.`);
     },
   };
 }

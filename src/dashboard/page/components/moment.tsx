@@ -1,6 +1,7 @@
 import {
   formatInBothZones,
   formatMoment,
+  formatOwn,
   isSameClock,
   type MomentStyle,
   shortZone,
@@ -28,7 +29,7 @@ export function Moment(props: {
         <>
           {' '}
           <span className={styles.zone}>
-            in {shortZone(zone)}; {formatMoment(at, style, null)} yours
+            {shortZone(zone)} · {formatOwn(at, style, zone)} yours
           </span>
         </>
       )}

@@ -24,9 +24,9 @@ export type Graph = { nodes: GraphNode[]; edges: GraphEdge[]; width: number; hei
 
 /** More machines than this are a thicket: groups then. */
 const MOST_MACHINES = 14;
-export const NODE_WIDTH = 156;
+export const NODE_WIDTH = 150;
 export const NODE_HEIGHT = 48;
-const GAP_X = 44;
+const GAP_X = 38;
 const GAP_Y = 14;
 
 type Bundle = { id: string; label: string; lines: MachineLine[]; isMachine: boolean };

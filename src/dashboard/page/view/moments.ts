@@ -31,6 +31,12 @@ export function formatInBothZones(at: number, style: MomentStyle, zone: string |
   return here === there ? `${there} ${zone}` : `${there} ${zone} (${here} for you)`;
 }
 
+/** The viewer's clock beside the zone's: the day only where it is another one. */
+export function formatOwn(at: number, style: MomentStyle, zone: string): string {
+  const isOtherDay = formatMoment(at, 'day', zone) !== formatMoment(at, 'day', null);
+  return formatMoment(at, isOtherDay || style !== 'full' ? style : 'time', null);
+}
+
 /** Does the zone's clock show now what the viewer's shows? */
 export function isSameClock(at: number, zone: string | null): boolean {
   return zone === null || formatMoment(at, 'full', zone) === formatMoment(at, 'full', null);

@@ -8,7 +8,7 @@ import { formatBytes } from '../view/sizes.ts';
 import { seriesOf } from '../view/throughput.ts';
 import styles from './throughput.module.css';
 
-const HEIGHT = 200;
+const HEIGHT = 170;
 const DASHES = [6, 4];
 
 export function ThroughputChart({ throughput, zone }: { throughput: Throughput; zone: string | null }) {

@@ -109,11 +109,10 @@ function factsOf(run: RunSummary): (readonly [string, React.ReactNode])[] {
     ...(isOver(run) || estimate.endsAt === null
       ? []
       : ([['Expected end', moment(estimate.endsAt)]] as const)),
-    ...(isOver(run)
-      ? []
-      : ([
-          ['Left to move', formatBytes(estimate.bytesLeft)],
-          ['Rate assumed', estimate.bytesPerSecond === 0 ? 'not known' : formatRate(estimate.bytesPerSecond)],
-        ] as const)),
+    ...(isOver(run) ? [] : ([['Left to move', leftToMove(estimate)]] as const)),
   ];
+}
+
+function leftToMove({ bytesLeft, bytesPerSecond }: RunSummary['estimate']): string {
+  return `${formatBytes(bytesLeft)}${bytesPerSecond === 0 ? '' : ` at ${formatRate(bytesPerSecond)}`}`;
 }
