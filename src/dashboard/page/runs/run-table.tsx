@@ -74,7 +74,7 @@ function RunRow({ run, now }: { run: RunSummary; now: number }) {
       <td className={styles.wide}>
         {run.endedAt === null ? 'not over' : formatDuration(run.endedAt - run.createdAt)}
       </td>
-      <td className={styles.wide}>{formatBytes(run.doneBytes)}</td>
+      <td className={styles.wide}>{run.doneBytes === 0 ? '–' : formatBytes(run.doneBytes)}</td>
     </tr>
   );
 }
