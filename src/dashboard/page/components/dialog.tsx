@@ -1,0 +1,35 @@
+/** A modal dialog: the browser's own, which keeps the focus inside, ends with Escape and gives the focus back. */
+import { type ReactNode, useEffect, useId, useRef } from 'react';
+import styles from './dialog.module.css';
+
+export function Dialog(props: {
+  isOpen: boolean;
+  title: string;
+  onClose: () => void;
+  children: ReactNode;
+  /** Buttons, the one that acts last. */
+  footer?: ReactNode;
+}) {
+  const { isOpen, title, onClose, children, footer } = props;
+  const ref = useRef<HTMLDialogElement>(null);
+  const titleId = useId();
+  useEffect(() => {
+    const dialog = ref.current;
+    if (dialog === null || dialog.open === isOpen) return;
+    if (isOpen) dialog.showModal();
+    else dialog.close();
+  }, [isOpen]);
+  return (
+    <dialog ref={ref} className={styles.dialog} aria-labelledby={titleId} onClose={onClose}>
+      {isOpen && (
+        <>
+          <h2 id={titleId} className={styles.title}>
+            {title}
+          </h2>
+          <div className={styles.content}>{children}</div>
+          {footer !== undefined && <div className={styles.footer}>{footer}</div>}
+        </>
+      )}
+    </dialog>
+  );
+}
