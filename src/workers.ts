@@ -1,6 +1,6 @@
 /** Worker pools of one process, with what keeps them in step with the others: stop signals, heartbeat, timers. */
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
+import { availableParallelism, hostname, loadavg } from 'node:os';
 import type { App } from './app.ts';
 
 import type { PoolName } from './domain/job.ts';
@@ -10,7 +10,8 @@ import { keepHeapSmall } from './processes/small-heap.ts';
 import { type Pool, startPool } from './queue/pool.ts';
 import { startScheduler } from './queue/scheduler.ts';
 import { beat, endHeartbeat, HEARTBEAT_MS, type Heartbeat } from './state/heartbeats.ts';
-import { listenForStops } from './state/signals.ts';
+import { concurrencyOf } from './state/pool-settings.ts';
+import { listenForSignals } from './state/signals.ts';
 import { within } from './state/within.ts';
 
 export type PoolSize = { stage: PoolName; concurrency: number };
@@ -41,44 +42,74 @@ export async function startWorkers(options: {
   const onError = throttled((error) => log('warn', `A worker could not reach Redis: ${error.message}`));
   await using stack = new AsyncDisposableStack();
   const { pid } = process;
-  const heartbeat: Heartbeat = {
-    id: randomUUID(),
-    host: hostname(),
-    pid,
-    site,
-    pools: [...options.pools],
-    schedules,
+  const pools: Pool[] = [];
+  const identity = { id: randomUUID(), host: hostname(), pid, site, schedules };
+  const startedAt = await state.clock.now();
+  const heedSettings = async (): Promise<void> => {
+    const settings = await state.pools.read();
+    for (const pool of pools) {
+      const concurrency = concurrencyOf(settings, { pool: pool.stage, site });
+      await pool.setConcurrency(concurrency);
+    }
   };
-  stack.use(await keepBeating(app, heartbeat));
+  stack.use(
+    await keepBeating(app, {
+      // Also here: a signal may be lost.
+      before: heedSettings,
+      describe: () => ({
+        ...identity,
+        pools: options.pools.map(({ stage, concurrency }) => ({
+          stage,
+          concurrency: pools.find((pool) => pool.stage === stage)?.concurrency ?? concurrency,
+        })),
+        startedAt,
+        load: (loadavg()[0] ?? 0) / availableParallelism(),
+        memoryBytes: process.memoryUsage.rss(),
+        jobs: pools.flatMap((pool) => pool.jobs()),
+      }),
+    }),
+  );
   if (schedules) {
     stack.use(await startScheduler({ state, queues, conductor, onError }));
     // Only who schedules loads the mailer.
     const { startNotifier } = await import('./notify/notifier.ts');
     stack.use(startNotifier({ state, onError }));
   }
-  const pools: Pool[] = [];
   stack.use(
-    await listenForStops(state.redis, (signal) => {
-      for (const pool of pools) pool.stop(signal);
+    await listenForSignals(state.redis, {
+      onStop(signal) {
+        for (const pool of pools) pool.stop(signal);
+      },
+      onPools: () => void heedSettings().catch(onError),
     }),
   );
   // Last on the stack, so first to end, and all at once: jobs are given back within two seconds.
   stack.defer(async () => void (await Promise.all(pools.map((pool) => pool[Symbol.asyncDispose]()))));
-  const open = (size: PoolSize): Promise<Pool> =>
-    startPool({ ...size, site, state, conductor, runStep, onError });
+  const settings = await state.pools.read();
+  const open = (size: PoolSize): Promise<Pool> => {
+    const concurrencySet = concurrencyOf(settings, { pool: size.stage, site });
+    return startPool({ ...size, concurrencySet, site, state, conductor, runStep, onError });
+  };
   for (const size of options.pools) pools.push(await open(size));
   const owned = stack.move();
   return { [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-async function keepBeating({ state }: App, heartbeat: Heartbeat): Promise<AsyncDisposable> {
-  const once = async (): Promise<void> => beat(state.redis, heartbeat, await state.clock.now());
+async function keepBeating(
+  { state }: App,
+  { before, describe }: { before(): Promise<void>; describe(): Heartbeat },
+): Promise<AsyncDisposable> {
+  const { id } = describe();
+  const once = async (): Promise<void> => {
+    await before();
+    await beat(state.redis, describe(), await state.clock.now());
+  };
   await once();
   const timer = setInterval(() => void once().catch(() => {}), HEARTBEAT_MS);
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
-      await within(FAREWELL_MS, endHeartbeat(state.redis, heartbeat.id));
+      await within(FAREWELL_MS, endHeartbeat(state.redis, id));
     },
   };
 }

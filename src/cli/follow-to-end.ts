@@ -3,13 +3,13 @@
 import type { MachineRecord } from '../domain/machine-record.ts';
 import { isEnded } from '../domain/run-record.ts';
 import { findRun } from '../operations/find-run.ts';
+import { adviseRetry } from '../operations/retry-advice.ts';
 import { sourcesOff } from '../operations/sources-off.ts';
 import type { View } from '../view.ts';
 import type { CommandContext } from './command-context.ts';
 import { showProofs } from './commands/proof.ts';
 import { describeOff } from './describe-off.ts';
 import { EXIT_DETACHED, exitStatusOfRun, followRun } from './follow.ts';
-import { adviseRetry } from './retry-advice.ts';
 
 export async function followToEnd(
   view: View,

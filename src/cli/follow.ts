@@ -5,14 +5,15 @@ import type { StoredEvent } from '../domain/events.ts';
 import { isUnderWay, type MachineRecord } from '../domain/machine-record.ts';
 import { isEnded, type RunRecord } from '../domain/run-record.ts';
 import { findRun } from '../operations/find-run.ts';
+import { machineLine, type RunSnapshot } from '../operations/machine-line.ts';
 import { describeUnserved, findUnserved } from '../operations/served-pools.ts';
+import { whyNothingStarts } from '../operations/stands-still.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
 import type { State } from '../state/state.ts';
 import type { View } from '../view.ts';
 import type { CommandContext } from './command-context.ts';
 import { openLiveScreen } from './live-screen.ts';
-import { whyNothingStarts } from './run-facts.ts';
-import { describeEvent, describeLine, machineLine, type RunSnapshot } from './run-view.ts';
+import { describeEvent, describeLine } from './run-view.ts';
 import type { Terminal } from './terminal.ts';
 
 export type FollowOptions = { run: string; json: boolean };

@@ -2,9 +2,10 @@
 import { stripVTControlCharacters } from 'node:util';
 import { createLogUpdate } from 'log-update';
 import type { StoredEvent } from '../domain/events.ts';
+import { machineLine } from '../operations/machine-line.ts';
+import { whyNothingStarts } from '../operations/stands-still.ts';
 import type { Screen } from './follow.ts';
-import { whyNothingStarts } from './run-facts.ts';
-import { describeEvent, machineLine, renderMachine } from './run-view.ts';
+import { describeEvent, renderMachine } from './run-view.ts';
 import type { Terminal } from './terminal.ts';
 
 const CURSOR_UP_AND_ERASE = '\u001b[1A\u001b[2K';

@@ -17,7 +17,7 @@ const EXIT_CLOSED_PIPE = 141;
 const terminal = createTerminal();
 const wantsJson = process.argv.includes('--json');
 /** Their way out takes longer: jobs are given back, guests and Redis are ended. */
-const isDaemon = ['up', 'worker', 'sandbox'].includes(process.argv[2] ?? '');
+const isDaemon = ['up', 'worker', 'sandbox', 'dashboard'].includes(process.argv[2] ?? '');
 
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupt(signal));

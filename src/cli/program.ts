@@ -9,6 +9,7 @@ import { addCancel } from './commands/cancel.ts';
 import { addCleanup } from './commands/cleanup.ts';
 import { addCommit } from './commands/commit.ts';
 import { addCutover } from './commands/cutover.ts';
+import { addDashboard } from './commands/dashboard.ts';
 import { addDiscard } from './commands/discard.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
@@ -17,6 +18,7 @@ import { addInspect } from './commands/inspect.ts';
 import { addLimit } from './commands/limit.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPlan } from './commands/plan.ts';
+import { addPool } from './commands/pool.ts';
 import { addProof } from './commands/proof.ts';
 import { addRelease } from './commands/release.ts';
 import { addRetry } from './commands/retry.ts';
@@ -69,6 +71,7 @@ export function createProgram(context: CommandContext): Command {
     addRollback,
     addCommit,
     addLimit,
+    addPool,
     addCancel,
     addDiscard,
     addCleanup,
@@ -77,6 +80,7 @@ export function createProgram(context: CommandContext): Command {
     addDoctor,
     addUp,
     addDown,
+    addDashboard,
     addWorker,
     addSandbox,
   ];

@@ -4,6 +4,7 @@ import { EXIT_FAILED } from '../domain/errors.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import type { DiscardDeps, Leftover, Removal } from '../operations/discard.ts';
 import type { CommandContext } from './command-context.ts';
+import { asOperator } from './operator-name.ts';
 
 const NOTHING = 'Nothing is left.';
 
@@ -15,7 +16,8 @@ export function nothingLeft(landed: number): string {
 export function discardDeps(app: App, run: RunRecord, signal: AbortSignal): DiscardDeps {
   const { state, conductor, config, resolve } = app;
   const [source, target] = [app.openSource(run.wave), app.openTarget(run.wave)];
-  return { state, conductor, source, target, resolve, stagingFolder: config.staging, signal };
+  const stagingFolder = config.staging;
+  return asOperator({ state, conductor, source, target, resolve, stagingFolder, signal });
 }
 
 /** `nothing` is said where there was nothing to remove. */

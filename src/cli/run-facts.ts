@@ -1,14 +1,9 @@
 /** How a run stands as a whole, as lines: its window, its approval, who holds it and why, its groups. Pure. */
-import { isWindowOver, lastRollbackAt, phaseOf } from '../domain/advance-wave.ts';
-import { isEnded, type RunCounts, type RunRecord, type Say } from '../domain/run-record.ts';
+import { lastRollbackAt } from '../domain/advance-wave.ts';
+import { isEnded, type RunCounts, type RunRecord } from '../domain/run-record.ts';
 import { formatMoment, formatSpanUntil } from '../domain/zoned-time.ts';
-import { formatTime } from './format.ts';
-
-/** `ada@ops at 17:43:01 (change 4711)`. */
-export function describeSay(say: Say | null, now: number = Date.now()): string {
-  if (say === null) return 'nobody';
-  return `${say.by} at ${formatTime(say.at, now)}${say.reason === null ? '' : ` (${say.reason})`}`;
-}
+import { describeSay } from '../operations/say.ts';
+import { whyNothingStarts } from '../operations/stands-still.ts';
 
 /** None where the run's machines move at any time. */
 export function describeWindow(run: RunRecord, now: number): string[] {
@@ -28,32 +23,6 @@ function describePhase({ window }: RunRecord, now: number): string {
   if (window === null) return 'open';
   if (now < window.opensAt) return `opens in ${formatSpanUntil(window.opensAt - now)}`;
   return now < window.closesAt ? `open, ${formatSpanUntil(window.closesAt - now)} left` : 'closed';
-}
-
-/** Why no machine starts now; null: nothing stands in the way, or all is over. */
-export function whyNothingStarts(run: RunRecord, now: number): string | null {
-  const { id, hold, window, wave } = run;
-  if (run.archivedAt !== null || isEnded(run.status)) return null;
-  if (hold !== null) return `Held by ${describeSay(hold, now)}. \`landfall release ${id}\` lets it go on.`;
-  const phase = phaseOf(run, now);
-  const opens =
-    window === null || wave.window === null || now >= window.opensAt
-      ? ''
-      : `opens ${formatMoment(window.opensAt, wave.window.timezone)}, in ${formatSpanUntil(window.opensAt - now)}`;
-  switch (phase) {
-    case 'open':
-      return null;
-    case 'early':
-      return `Waits for its window: ${opens}. \`landfall cutover ${id} --now\` opens it at once.`;
-    case 'unapproved':
-      return `Waits for approval: \`landfall approve ${id}\`.${opens === '' ? '' : ` Its window ${opens}.`}`;
-    case 'over':
-      return isWindowOver(run, now)
-        ? `Its window has closed. \`landfall cutover ${id} --now --until 4h\` opens it again.`
-        : 'Its window has closed; what has not started waits for the next one.';
-    default:
-      return phase satisfies never;
-  }
 }
 
 export function describeRun(run: RunRecord, counts: RunCounts, now: number): string[] {

@@ -2,12 +2,14 @@
 import { STEP_STAGES, type StepStage } from '../domain/job.ts';
 import { isUnderWay, type MachineRecord } from '../domain/machine-record.ts';
 import type { RunCounts, RunRecord } from '../domain/run-record.ts';
+import { type MachineLine, machineLine, type RunSnapshot } from '../operations/machine-line.ts';
+import { describePaused, type PausedPool } from '../operations/pool-control.ts';
 import { describeUnserved, type Unserved } from '../operations/served-pools.ts';
 import { sourcesOff } from '../operations/sources-off.ts';
 import { describeOff } from './describe-off.ts';
 import { formatSpan, formatTable } from './format.ts';
 import { describeRun } from './run-facts.ts';
-import { describeLine, type MachineLine, machineLine, type RunSnapshot } from './run-view.ts';
+import { describeLine } from './run-view.ts';
 
 const LONGEST_NOTE = 60;
 
@@ -16,10 +18,12 @@ export type RunStanding = RunSnapshot & {
   counts: RunCounts;
   /** Pools that it needs and that nobody serves. */
   unserved: readonly Unserved[];
+  /** Those of them that are paused. */
+  paused: readonly PausedPool[];
 };
 
 export function describeStanding(standing: RunStanding): string[] {
-  const { run, machines, counts, unserved, now } = standing;
+  const { run, machines, counts, unserved, paused, now } = standing;
   const stages = stagesOf(machines);
   const lines = new Map(machines.map((record) => [record, machineLine(record, standing)]));
   const hasGroups = machines.some(({ plan }) => plan.group !== null);
@@ -45,7 +49,9 @@ export function describeStanding(standing: RunStanding): string[] {
     ...transfers.map((line) => `▶ ${describeLine(line)}`),
     ...machines.flatMap((record) => describeError(run, record)),
     ...describeOff(run.id, sourcesOff(machines)),
-    ...unserved.map(describeUnserved).map(({ message, remedy }) => `! ${message}. ${remedy}`),
+    ...[...unserved.map(describeUnserved), ...paused.map(describePaused)].map(
+      ({ message, remedy }) => `! ${message}. ${remedy}`,
+    ),
   ];
 }
 

@@ -23,6 +23,16 @@ export function plannedRate(
   return bandwidthPlan.spans.find((span) => holds(span, hour * 60 + minute))?.bytesPerSecond;
 }
 
+/** What holds at `now`: what an operator set goes before what the wave says. null: nothing does. */
+export function rateInForce(
+  set: number | 'none' | null,
+  planned: Parameters<typeof plannedRate>[0],
+  now: number,
+): number | null {
+  if (set === null) return plannedRate(planned, now) ?? null;
+  return set === 'none' ? null : set;
+}
+
 /** Do two spans share a minute? */
 export function overlap(a: BandwidthSpan, b: BandwidthSpan): boolean {
   return holds(a, b.fromMinute) || holds(b, a.fromMinute);

@@ -19,6 +19,9 @@ export type StepStage = (typeof STEP_STAGES)[number];
 export const POOLS = [...STAGES, 'power'] as const;
 export type PoolName = (typeof POOLS)[number];
 
+/** One queue: of a pool, and of a site where its work is bound to one. */
+export type PoolRef = { pool: PoolName; site: string | null };
+
 export type StepRef = {
   stage: StepStage;
   /** A disk's id for export and upload, null for the stages that take the whole machine. */

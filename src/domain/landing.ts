@@ -45,6 +45,15 @@ export type Observation = {
   screenshot: Uint8Array | null;
 };
 
+/** What those who look on are shown of it; null: no news. */
+export type LandingSeen = {
+  /** Its id. */
+  landing: string;
+  /** As readable lines. */
+  console: string | null;
+  screenshot: Uint8Array | null;
+};
+
 /** The evidence that a landing works, kept as `proof.json`; file paths are relative to the evidence store's root. */
 export type Proof = {
   run: string;

@@ -1,11 +1,12 @@
 /**
- * What the stages need from the outside world. Sources and targets are adapters; the rest are rooms of the house.
+ * What the stages need from the outside world. Sources and targets are adapters; the rest are rooms of the house. Long,
+ * since the contracts are in it.
  * Every method that waits takes an AbortSignal or lives under the signal of its context, and rejects soon after abort.
  */
 import type { ErrorCode } from './errors.ts';
 import type { Container, Fingerprint, Image, OpenImage, UploadForm } from './image.ts';
 import type { JsonObject, JsonValue } from './json.ts';
-import type { Artifact, Landing, Observation } from './landing.ts';
+import type { Artifact, Landing, LandingSeen, Observation } from './landing.ts';
 import type { Firmware, Machine } from './machine.ts';
 import type { WaveMachine } from './wave.ts';
 
@@ -40,6 +41,8 @@ export type StepContext = {
   log(level: LogLevel, message: string, fields?: JsonObject): void;
   /** Never blocks the data path; the newest value wins. */
   report(progress: Progress): void;
+  /** The same for what a landing shows while it boots. null: no news. */
+  show(seen: LandingSeen): void;
 };
 
 export type LogLevel = 'info' | 'warn' | 'error';

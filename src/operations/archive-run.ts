@@ -8,8 +8,11 @@ import type { State } from '../state/state.ts';
 import { recordAction } from './operator.ts';
 
 /** Idempotent. Throws `conflict` while the run is running. */
-export async function archiveRun(id: string, deps: { state: State; queues: Queues }): Promise<void> {
-  const { state, queues } = deps;
+export async function archiveRun(
+  id: string,
+  deps: { state: State; queues: Queues; by: string },
+): Promise<void> {
+  const { state, queues, by } = deps;
   for (;;) {
     const run = await state.runs.get(id);
     if (run === null || run.archivedAt !== null) return;
@@ -21,7 +24,7 @@ export async function archiveRun(id: string, deps: { state: State; queues: Queue
     const archived = { ...run, archivedAt: await state.clock.now() };
     const identities = machines.map((record) => record.machine.identity);
     if (!(await state.runs.archive(archived, identities))) continue;
-    await recordAction(state, { run: id, machine: null, action: 'archive', reason: null });
+    await recordAction(state, { run: id, machine: null, action: 'archive', by, reason: null });
     return;
   }
 }

@@ -38,7 +38,7 @@ async function commitOne(
   record: MachineRecord,
   deps: CommitDeps,
 ): Promise<Committed> {
-  const { state, conductor } = deps;
+  const { state, conductor, by } = deps;
   const machine = record.machine.name;
   const at = { run: run.id, machine };
   // Nobody may roll it back meanwhile.
@@ -46,7 +46,7 @@ async function commitOne(
   const found = await state.machines.get(run.id, machine);
   if (found === null || found.status !== 'landed') throw notLanded(run, found ?? record);
   const isNew = found.committedAt === null;
-  if (isNew) await recordAction(state, { ...at, action: 'commit', reason });
+  if (isNew) await recordAction(state, { ...at, action: 'commit', by, reason });
   const changed = isNew
     ? await conductor.change(at, (current, _view, now) => commitMachine(current, now), lease)
     : found;

@@ -26,6 +26,8 @@ export type DiscardDeps = {
   stagingFolder: string;
   /** Puts the environment's values where a plan says `${env:NAME}`. */
   resolve: (plan: WaveMachine) => WaveMachine;
+  /** Who acts: it goes into the audit trail. */
+  by: string;
   signal: AbortSignal;
 };
 
@@ -107,7 +109,7 @@ async function discardMachine(
   reason: string | null,
   deps: DiscardDeps,
 ): Promise<Removal[]> {
-  const { state, conductor, signal } = deps;
+  const { state, conductor, by, signal } = deps;
   await using lease = await holdMachine(state, { run, machine });
   // Under that lease nobody retries it: what is read now stays at rest.
   const record = await state.machines.get(run, machine);
@@ -115,7 +117,7 @@ async function discardMachine(
   await using steps = await holdSteps(state, record, signal);
   void steps;
   // Who did it comes before what it does, as the events are read.
-  await recordAction(state, { run, machine, action: 'discard', reason });
+  await recordAction(state, { run, machine, action: 'discard', by, reason });
   const removals = await removeAll(record, { ...deps, lease });
   if (removals.every((removal) => removal.outcome === 'removed')) {
     await conductor.change({ run, machine }, (current, _view, now) => markDiscarded(current, now), lease);

@@ -5,11 +5,14 @@ import { access, mkdir, statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Config } from '../config.ts';
 import { saveError } from '../domain/errors.ts';
+import { warned } from '../domain/finding.ts';
 import type { Evidence, Finding } from '../domain/ports.ts';
 import { fastestDeflater } from '../images/deflate.ts';
 import { runTool } from '../processes/child.ts';
 import { liveWorkers } from '../state/heartbeats.ts';
+import { createPoolSettings } from '../state/pool-settings.ts';
 import { closeRedis, openRedis, pingRedis } from '../state/redis.ts';
+import { describePaused } from './pool-control.ts';
 
 export type Host = { config: Config; evidence: Evidence; redisUrl: string | null; signal: AbortSignal };
 
@@ -141,24 +144,29 @@ async function examineRedis({ redisUrl, config }: Host): Promise<Finding[]> {
         ? null
         : 'Set `maxmemory-policy noeviction` and `appendonly yes`, or runs may lose their records.',
     };
-    return [redis, await examineWorkers(redisUrl)];
+    return [redis, ...(await examineWorkers(redisUrl))];
   } catch (error) {
     return [{ level: 'fail', subject: 'redis', message: saveError(error).message, remedy: null }];
   }
 }
 
-async function examineWorkers(redisUrl: string): Promise<Finding> {
+async function examineWorkers(redisUrl: string): Promise<Finding[]> {
   const redis = openRedis(redisUrl);
   try {
     const workers = await liveWorkers(redis);
     const stages = new Set(workers.flatMap((worker) => worker.pools.map((pool) => pool.stage)));
     const hasScheduler = workers.some((worker) => worker.schedules);
-    return {
+    const alive: Finding = {
       level: workers.length > 0 && hasScheduler ? 'ok' : 'warn',
       subject: 'workers',
       message: `${workers.length} alive, serving ${stages.size === 0 ? 'nothing' : [...stages].join(', ')}${hasScheduler ? '' : '; nobody fires timers'}`,
       remedy: hasScheduler ? null : 'Start `landfall up`.',
     };
+    const settings = await createPoolSettings(redis).read();
+    const paused = settings.flatMap((each) =>
+      each.paused === null ? [] : describePaused({ ...each, paused: each.paused }),
+    );
+    return [alive, ...paused.map(({ message, remedy }) => warned('pools', message, remedy))];
   } finally {
     closeRedis(redis);
   }

@@ -14,21 +14,27 @@ export type LimitInForce = { limit: BandwidthLimit; setBy: 'operator' | 'wave' |
 /** Workers heed it within about a second. `none` also lifts what the run's wave says. */
 export async function limitRun(
   state: State,
-  { run, limit, reason }: { run: RunRecord; limit: BandwidthLimit; reason: string | null },
+  { run, limit, by, reason }: { run: RunRecord; limit: BandwidthLimit; by: string; reason: string | null },
 ): Promise<void> {
   await state.bandwidthLimits.write({ kind: 'run', run: run.id }, limit);
-  await recordAction(state, { run: run.id, machine: null, action: `limit ${describeLimit(limit)}`, reason });
+  await recordAction(state, {
+    run: run.id,
+    machine: null,
+    action: `limit ${describeLimit(limit)}`,
+    by,
+    reason,
+  });
 }
 
 /** Every run that is not archived may send from that host: each has it among its events. */
 export async function limitHost(
   state: State,
-  { host, limit, reason }: { host: string; limit: BandwidthLimit; reason: string | null },
+  { host, limit, by, reason }: { host: string; limit: BandwidthLimit; by: string; reason: string | null },
 ): Promise<void> {
   await state.bandwidthLimits.write({ kind: 'host', host }, limit);
   const action = `limit host ${host} ${describeLimit(limit)}`;
   for (const run of await state.runs.unarchived())
-    await recordAction(state, { run, machine: null, action, reason });
+    await recordAction(state, { run, machine: null, action, by, reason });
 }
 
 export async function limitOfRun(state: State, run: RunRecord): Promise<LimitInForce> {

@@ -1,24 +1,29 @@
 /** Who did what: every action of an operator lands in the run's events. */
-import { hostname, userInfo } from 'node:os';
 import type { RunEvent } from '../domain/events.ts';
 import type { Say } from '../domain/run-record.ts';
 import type { State } from '../state/state.ts';
 
-export type OperatorAction = { run: string; machine: string | null; action: string; reason: string | null };
+export type OperatorAction = {
+  run: string;
+  machine: string | null;
+  action: string;
+  /** Whoever was let in by the command line or the dashboard: only they know. */
+  by: string;
+  reason: string | null;
+};
 
 export async function recordAction(state: State, action: OperatorAction): Promise<void> {
   await state.events.append(operatorEvent(action));
 }
 
 export function operatorEvent(action: OperatorAction): RunEvent {
-  return { type: 'operator', by: operatorName(), ...action };
+  return { type: 'operator', ...action };
 }
 
 /** The same for records that hold who said so. */
-export async function sayNow(state: State, reason: string | null): Promise<Say> {
-  return { by: operatorName(), at: await state.clock.now(), reason };
-}
-
-function operatorName(): string {
-  return `${process.env.SUDO_USER ?? userInfo().username}@${hostname()}`;
+export async function sayNow(
+  state: State,
+  { by, reason }: { by: string; reason: string | null },
+): Promise<Say> {
+  return { by, at: await state.clock.now(), reason };
 }

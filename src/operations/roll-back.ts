@@ -26,12 +26,8 @@ export type RolledBack = {
  * without `discardsLandingData`, and for a single machine that has not begun.
  */
 export async function rollBackMachines(of: RollBack, deps: SteerDeps): Promise<RolledBack> {
-  const { run, machines } = of;
-  refuseArchived(run);
-  refuseCommitted(run, machines);
-  if (!of.discardsLandingData) refuseLanded(run, machines);
-  const unbegun = machines.filter(({ startedAt }) => startedAt === null);
-  if (machines.length === 1 && unbegun.length === 1) throw notBegun(run, unbegun[0]);
+  const { machines } = of;
+  refuseRollBack(of);
   const done = { machines: [] as string[], cancelled: [] as string[], already: [] as string[] };
   // What waits goes first: it would take the slots of those that go back.
   for (const record of waitingFirst(machines)) {
@@ -45,6 +41,19 @@ export async function rollBackMachines(of: RollBack, deps: SteerDeps): Promise<R
     else done.already.push(name);
   }
   return done;
+}
+
+/** What `rollBackMachines` throws before it does anything. */
+export function refuseRollBack({
+  run,
+  machines,
+  discardsLandingData,
+}: Pick<RollBack, 'run' | 'machines' | 'discardsLandingData'>): void {
+  refuseArchived(run);
+  refuseCommitted(run, machines);
+  if (!discardsLandingData) refuseLanded(run, machines);
+  const [only] = machines;
+  if (machines.length === 1 && only?.startedAt === null) throw notBegun(run, only);
 }
 
 /** Machines that need one of these and are not among them: they may be left without it. */
@@ -67,7 +76,7 @@ export function findDependents(
 async function rollBackOne(
   { run, reason, discardsLandingData }: RollBack,
   { machine: { name: machine } }: MachineRecord,
-  { state, conductor }: SteerDeps,
+  { state, conductor, by }: SteerDeps,
 ): Promise<boolean> {
   // Nobody may discard or retry it meanwhile.
   await using lease = await holdMachine(state, { run: run.id, machine });
@@ -82,7 +91,7 @@ async function rollBackOne(
   if (change(record) === null) return false;
   // Who did it comes before what it does, as the events are read.
   const action = holdsLandingData(record) ? 'rollback --discard-landing-data' : 'rollback';
-  await recordAction(state, { run: run.id, machine, action, reason });
+  await recordAction(state, { run: run.id, machine, action, by, reason });
   if ((await conductor.change({ run: run.id, machine }, change, lease)) === null) return false;
   await state.progress.clear(run.id, machine);
   return true;
@@ -91,10 +100,10 @@ async function rollBackOne(
 async function keepFromBeginning(
   { run, reason }: RollBack,
   { machine: { name: machine }, status }: MachineRecord,
-  { state, conductor }: SteerDeps,
+  { state, conductor, by }: SteerDeps,
 ): Promise<boolean> {
   if (status === 'cancelled') return true;
-  await recordAction(state, { run: run.id, machine, action: 'cancel', reason });
+  await recordAction(state, { run: run.id, machine, action: 'cancel', by, reason });
   const changed = await conductor.change({ run: run.id, machine }, (record, _view, now) =>
     record.startedAt === null ? cancelMachine(record, now) : null,
   );
@@ -128,7 +137,7 @@ function refuseLanded(run: RunRecord, machines: readonly MachineRecord[]): void 
 }
 
 /** Also one that failed its checks after it was admitted. */
-function holdsLandingData(record: MachineRecord): boolean {
+export function holdsLandingData(record: MachineRecord): boolean {
   const { status, landing } = record;
   if (status === 'rolling-back' || status === 'rolled-back') return false;
   return status === 'landed' || (landing !== null && mayServe(record));
@@ -142,11 +151,11 @@ function landed({ id }: RunRecord, names: readonly string[]): LandfallError {
   });
 }
 
-function notBegun({ id }: RunRecord, record: MachineRecord | undefined): LandfallError {
-  const name = record?.machine.name ?? '';
+function notBegun({ id }: RunRecord, record: MachineRecord): LandfallError {
+  const { name } = record.machine;
   return new LandfallError({
     code: 'conflict',
-    message: `${name} of ${id} was never begun (it is ${record?.status}): nothing was done to it, so nothing can be taken back. \`landfall cancel ${id} ${name}\` keeps it from beginning.`,
+    message: `${name} of ${id} was never begun (it is ${record.status}): nothing was done to it, so nothing can be taken back. \`landfall cancel ${id} ${name}\` keeps it from beginning.`,
     context: { run: id, machine: name },
   });
 }

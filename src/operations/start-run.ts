@@ -11,7 +11,12 @@ import type { State } from '../state/state.ts';
 import { recordAction } from './operator.ts';
 import type { Plan } from './plan.ts';
 
-export type StartDeps = { state: State; conductor: Conductor };
+export type StartDeps = {
+  state: State;
+  conductor: Conductor;
+  /** Who starts it: it goes into the audit trail. */
+  by: string;
+};
 
 /** Letters and digits that are not mistaken for one another when a run's id is read aloud. */
 const ID_LETTERS = '23456789abcdefghjkmnpqrstuvwxyz';
@@ -19,7 +24,7 @@ const ID_LENGTH = 5;
 
 /** Throws `machine-busy`, `conflict`, or `preflight-refused` where its window has closed; nothing is started then. */
 export async function startRun(plan: Plan, deps: StartDeps): Promise<RunRecord> {
-  const { state, conductor } = deps;
+  const { state, conductor, by } = deps;
   const { wave } = plan;
   const now = await state.clock.now();
   const run: RunRecord = {
@@ -41,7 +46,7 @@ export async function startRun(plan: Plan, deps: StartDeps): Promise<RunRecord> 
     newMachineRecord({ run: run.id, position, site: wave.source.site, plan: planned, machine, isControlled }),
   );
   await state.runs.create(run, records);
-  await recordAction(state, { run: run.id, machine: null, action: 'run', reason: null });
+  await recordAction(state, { run: run.id, machine: null, action: 'run', by, reason: null });
   return conductor.advanceRun(run.id);
 }
 

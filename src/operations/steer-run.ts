@@ -23,7 +23,7 @@ export type RunSaid = { run: RunRecord; isChanged: boolean };
 /** Nothing starts and no step begins any more; what runs ends. Throws `conflict` for a run that has ended. */
 export async function holdWholeRun({ run, reason }: RunAction, deps: SteerDeps): Promise<RunSaid> {
   refuseEnded(run, 'held');
-  const say = await sayNow(deps.state, reason);
+  const say = await sayNow(deps.state, { by: deps.by, reason });
   const change: RunChange = (record) => holdRun(record, say);
   return sayOfRun({ run, reason, action: 'hold', change }, deps);
 }
@@ -45,7 +45,7 @@ export async function approveWholeRun({ run, reason }: RunAction, deps: SteerDep
       run,
       `its window has closed. Open it with \`landfall cutover ${run.id} --now --until 4h\`, then approve it`,
     );
-  const say = await sayNow(deps.state, reason);
+  const say = await sayNow(deps.state, { by: deps.by, reason });
   return sayOfRun({ run, reason, action: 'approve', change: (record) => approveRun(record, say) }, deps);
 }
 
@@ -80,7 +80,7 @@ type SaidOfRun = RunAction & { action: string; change: RunChange };
 
 async function sayOfRun({ run, reason, action, change }: SaidOfRun, deps: SteerDeps): Promise<RunSaid> {
   // One commit: who did it is never told without the deed, nor the deed without who did it.
-  const event = operatorEvent({ run: run.id, machine: null, action, reason });
+  const event = operatorEvent({ run: run.id, machine: null, action, by: deps.by, reason });
   const changed = await deps.conductor.changeRun(run.id, change, [event]);
   return { run: changed ?? (await deps.state.runs.get(run.id)) ?? run, isChanged: changed !== null };
 }

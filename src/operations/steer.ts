@@ -17,7 +17,12 @@ import type { State } from '../state/state.ts';
 import { holdMachine } from './hold-machine.ts';
 import { recordAction, sayNow } from './operator.ts';
 
-export type SteerDeps = { state: State; conductor: Conductor };
+export type SteerDeps = {
+  state: State;
+  conductor: Conductor;
+  /** Who acts: it goes into the audit trail. */
+  by: string;
+};
 
 export type MachinesAction = {
   run: RunRecord;
@@ -35,20 +40,28 @@ export async function retryMachines(
   deps: SteerDeps,
 ): Promise<string[]> {
   const { run, machines, reason, disk = null } = of;
-  if (run.archivedAt !== null) throw archived(run);
   const change: MachineChange = (record) => (disk === null ? retryMachine(record) : retryDisk(record, disk));
-  const isOver = isWindowOver(run, await deps.state.clock.now());
+  refuseRetry(of, await deps.state.clock.now());
   const changed: string[] = [];
-  for (const record of machines) {
-    if (disk !== null) refuseDisk(record, disk);
-    if (isOver && !goesBack(record)) throw windowIsOver(run, record);
-  }
   for (const { machine } of machines) {
     const at = { run: run.id, machine: machine.name, reason };
     const action = disk === null ? 'retry' : `retry disk ${disk}`;
     if (await beginAgain({ ...at, action, change }, deps)) changed.push(machine.name);
   }
   return changed;
+}
+
+/** What `retryMachines` throws before it does anything. */
+export function refuseRetry(
+  { run, machines, disk = null }: Pick<MachinesAction, 'run' | 'machines'> & { disk?: string | null },
+  now: number,
+): void {
+  if (run.archivedAt !== null) throw archived(run);
+  const isOver = isWindowOver(run, now);
+  for (const record of machines) {
+    if (disk !== null) refuseDisk(record, disk);
+    if (isOver && !goesBack(record)) throw windowIsOver(run, record);
+  }
 }
 
 /** Those that failed and wait for a decision are tried again by it. */
@@ -71,7 +84,7 @@ export async function holdMachines(
   { run, machines, reason }: MachinesAction,
   deps: SteerDeps,
 ): Promise<string[]> {
-  const say = await sayNow(deps.state, reason);
+  const say = await sayNow(deps.state, { by: deps.by, reason });
   return changeEach(
     {
       run,
@@ -114,14 +127,14 @@ type EachChange = MachinesAction & { action: string; change: MachineChange };
 
 async function changeEach(
   { run, machines, reason, action, change }: EachChange,
-  { state, conductor }: SteerDeps,
+  { state, conductor, by }: SteerDeps,
 ): Promise<string[]> {
   const changed: string[] = [];
   for (const record of machines) {
     const at = { run: run.id, machine: record.machine.name };
     // What was read is old: the change decides again on what it finds. This only spares the audit trail what was no deed.
     if (change(record, NO_VIEW, 0) === null) continue;
-    await recordAction(state, { ...at, action, reason });
+    await recordAction(state, { ...at, action, by, reason });
     if ((await conductor.change(at, change)) !== null) changed.push(record.machine.name);
   }
   return changed;
@@ -133,14 +146,14 @@ type BeginAgain = MachineRef & { reason: string | null; action: string; change: 
 
 async function beginAgain(
   { run, machine, reason, action, change }: BeginAgain,
-  { state, conductor }: SteerDeps,
+  { state, conductor, by }: SteerDeps,
 ): Promise<boolean> {
   // Nobody may discard it meanwhile.
   await using lease = await holdMachine(state, { run, machine });
   const record = await state.machines.get(run, machine);
   if (record === null || change(record, NO_VIEW, 0) === null) return false;
   // Who did it comes before what it does, as the events are read.
-  await recordAction(state, { run, machine, action, reason });
+  await recordAction(state, { run, machine, action, by, reason });
   if ((await conductor.change({ run, machine }, change, lease)) === null) return false;
   await state.progress.clear(run, machine);
   return true;

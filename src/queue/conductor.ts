@@ -12,7 +12,7 @@ import { isAtRest, type MachineRecord, type MachineStatus } from '../domain/mach
 import type { GroupCounts, RunRecord } from '../domain/run-record.ts';
 import type { Lease } from '../state/lease.ts';
 import type { KnownRecord, Standing } from '../state/machine-store.ts';
-import { publishStop } from '../state/signals.ts';
+import { publishSignal } from '../state/signals.ts';
 import { sweepSlots } from '../state/slots.ts';
 import type { State } from '../state/state.ts';
 import { eachAtOnce } from './at-once.ts';
@@ -87,7 +87,7 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
     const { run, status, machine } = record;
     if (before.status === status) return;
     if (ENDS_ATTEMPTS.has(status))
-      await publishStop(state.redis, { type: 'stop', run, machine: machine.name });
+      await publishSignal(state.redis, { type: 'stop', run, machine: machine.name });
     if (isAtRest(status)) await sweepSlots(state.redis);
     if (status === 'landed') await unblockAfter(record);
   };

@@ -3,8 +3,9 @@
  * leave what is durable, and the next worker goes on at once.
  */
 import { type Job as BullJob, DelayedError, Worker } from 'bullmq';
-import { type Job, jobId, type PoolName, queueName } from '../domain/job.ts';
+import { type Job, jobId, type PoolName, queueName, stepKey } from '../domain/job.ts';
 import { currentStep } from '../domain/machine-changes.ts';
+import type { CurrentJob } from '../state/heartbeats.ts';
 import { PREFIX } from '../state/keys.ts';
 import type { StopSignal } from '../state/signals.ts';
 import { within } from '../state/within.ts';
@@ -23,7 +24,12 @@ const WATCH_MS = 5_000;
 export type Pool = AsyncDisposable & {
   stage: PoolName;
   site: string | null;
-  concurrency: number;
+  /** Steps at once, now. */
+  readonly concurrency: number;
+  /** Takes effect at once; what runs beyond a lower one ends. null: as it was started. */
+  setConcurrency(concurrency: number | null): Promise<void>;
+  /** What it does now. */
+  jobs(): CurrentJob[];
   /** Ends the attempts at this machine's steps, but for a rollback's: that undoes what the others did. */
   stop(signal: StopSignal): void;
 };
@@ -33,14 +39,16 @@ export type PoolOptions = AttemptDeps & {
   /** Whose machines it serves, where its stage is bound to a site; left out: those of no site. */
   site?: string | null;
   concurrency: number;
+  /** What an operator said instead, before it was started; null or left out: nothing. */
+  concurrencySet?: number | null;
   onError: (error: Error) => void;
   watchEveryMs?: number;
 };
 
 export async function startPool(options: PoolOptions): Promise<Pool> {
-  const { stage, site = null, concurrency, state, conductor, onError, watchEveryMs = WATCH_MS } = options;
+  const { stage, site = null, state, conductor, onError, watchEveryMs = WATCH_MS } = options;
   // Keyed by token: after a long outage a second run of a job can start while its first still lives.
-  const running = new Map<string, { job: Job; controller: AbortController }>();
+  const running = new Map<string, { job: Job; since: number; controller: AbortController }>();
   const withdrawn = new Set<string>();
 
   let isClosing = false;
@@ -61,7 +69,7 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
       if (isClosing) return await giveBack(bullJob, token, 1);
       const key = `${jobId(bullJob.data)} ${token}`;
       const controller = new AbortController();
-      running.set(key, { job: bullJob.data, controller });
+      running.set(key, { job: bullJob.data, since: Date.now(), controller });
       try {
         const end = await attemptStep(options, { job: bullJob.data, signal: controller.signal });
         if (end.kind === 'later') await giveBack(bullJob, token, end.afterMs);
@@ -77,7 +85,7 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
     {
       connection: queueConnection(state.url),
       prefix: PREFIX,
-      concurrency,
+      concurrency: options.concurrencySet ?? options.concurrency,
       lockDuration: LOCK_MS,
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: MAX_STALLED,
@@ -111,7 +119,26 @@ export async function startPool(options: PoolOptions): Promise<Pool> {
   return {
     stage,
     site,
-    concurrency,
+    get concurrency() {
+      return worker.concurrency;
+    },
+    async setConcurrency(set) {
+      const concurrency = set ?? options.concurrency;
+      const isMore = concurrency > worker.concurrency;
+      worker.concurrency = concurrency;
+      // A worker whose slots are all taken fetches nothing before one is free, however many it may have by now: this wakes it.
+      if (!isMore || isClosing) return;
+      await worker.pause(true);
+      await worker.resume();
+    },
+    jobs: () =>
+      [...running.values()].map(({ job, since }) => ({
+        run: job.run,
+        machine: job.machine,
+        step: stepKey(job),
+        try: job.try,
+        since,
+      })),
     stop: ({ run, machine }) =>
       abort((job) => job.run === run && job.machine === machine && job.stage !== 'rollback', 'stop'),
     async [Symbol.asyncDispose]() {

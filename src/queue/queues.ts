@@ -3,7 +3,7 @@
  * kept when they ended, because adding an id again must stay a no-op (facts: with removeOnComplete it would run again).
  */
 import { type ConnectionOptions, type JobsOptions, Queue } from 'bullmq';
-import { type Job, jobId, poolOf, queueName } from '../domain/job.ts';
+import { type Job, jobId, type PoolRef, poolOf, queueName } from '../domain/job.ts';
 import { PREFIX } from '../state/keys.ts';
 import { type RedisUrl, redisOptions } from '../state/redis.ts';
 
@@ -20,9 +20,15 @@ export type Queues = AsyncDisposable & {
   /** missing: BullMQ does not know it; ended: completed or failed there; live: waiting, delayed or running. */
   look(job: Job, site?: string | null): Promise<'missing' | 'live' | 'ended'>;
   remove(jobs: readonly Job[], site?: string | null): Promise<void>;
+  /** While it is paused no step of it begins, on any host; what runs ends. Idempotent. */
+  setPaused(of: PoolRef, isPaused: boolean): Promise<void>;
+  /** Counts only: it costs the same however long the queue is. */
+  depth(of: PoolRef): Promise<QueueDepth>;
   /** Looks at a machine or a run again at `at` (ms since the epoch). */
   wakeAt(wakeUp: WakeUp & { now: number }): Promise<void>;
 };
+
+export type QueueDepth = { isPaused: boolean; active: number; waiting: number; delayed: number };
 
 /** One MULTI of this many jobs keeps Redis responsive (facts: 10,000 at once stalls it for 2 s). */
 const BATCH = 50;
@@ -63,6 +69,23 @@ export function openQueues(url: RedisUrl): Queues {
 
     async remove(jobs, site = null) {
       for (const job of jobs) await queueOf(job, site).remove(jobId(job));
+    },
+
+    async setPaused({ pool, site }, isPaused) {
+      const queue = open(queueName(pool, site));
+      if ((await queue.isPaused()) === isPaused) return;
+      if (isPaused) await queue.pause();
+      else await queue.resume();
+    },
+
+    async depth({ pool, site }) {
+      const queue = open(queueName(pool, site));
+      const [isPaused, counts] = await Promise.all([
+        queue.isPaused(),
+        queue.getJobCounts('active', 'waiting', 'prioritized', 'delayed'),
+      ]);
+      const { active = 0, waiting = 0, prioritized = 0, delayed = 0 } = counts;
+      return { isPaused, active, waiting: waiting + prioritized, delayed };
     },
 
     async wakeAt({ run, machine, at, now }) {

@@ -1,4 +1,7 @@
-/** Timers and the reconciler: what brings a run to its end even when events were lost. Several may run; all they do is idempotent. */
+/**
+ * Timers and the reconciler: what brings a run to its end even when events were lost; and the throughput of runs, for eyes.
+ * Several may run; all they do is idempotent.
+ */
 import { DelayedError, Worker } from 'bullmq';
 import { replaceLostJob } from '../domain/machine-changes.ts';
 import { PREFIX } from '../state/keys.ts';
@@ -8,6 +11,7 @@ import { within } from '../state/within.ts';
 import { eachAtOnce } from './at-once.ts';
 import type { Conductor, WantedJob } from './conductor.ts';
 import { type Queues, queueConnection, WAKE_QUEUE, type WakeUp } from './queues.ts';
+import { startThroughputSampler } from './throughput-sampler.ts';
 
 const RECONCILE_MS = 30_000;
 /** A timer that is early looks again after so long at the latest: the clock that made it early may be put right. */
@@ -28,6 +32,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<AsyncDi
   const stopping = new AbortController();
   const timers = startTimers(options);
   await timers.waitUntilReady();
+  const sampler = startThroughputSampler(options);
 
   const reconcile = (): Promise<void> => reconcileAll(options, stopping.signal).catch(onError);
   let round = reconcile();
@@ -39,7 +44,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<AsyncDi
     async [Symbol.asyncDispose]() {
       clearInterval(interval);
       stopping.abort();
-      await within(CLOSE_MS, Promise.all([timers.close(), round]));
+      await within(CLOSE_MS, Promise.all([timers.close(), round, sampler[Symbol.asyncDispose]()]));
     },
   };
 }
@@ -71,10 +76,17 @@ function startTimers({ state, conductor, onError }: SchedulerOptions): Worker<Wa
 async function reconcileAll(options: SchedulerOptions, signal: AbortSignal): Promise<void> {
   const { state, onError } = options;
   await sweepSlots(state.redis);
+  await applyPauses(options).catch(onError);
   for (const id of await state.runs.unarchived()) {
     if (signal.aborted) return;
     await reconcileRun(options, { id, signal }).catch(onError);
   }
+}
+
+/** Whoever paused or resumed a pool may have been killed before its queue heard of it. */
+async function applyPauses({ state, queues }: SchedulerOptions): Promise<void> {
+  for (const { pool, site, paused } of await state.pools.read())
+    await queues.setPaused({ pool, site }, paused !== null);
 }
 
 async function reconcileRun(

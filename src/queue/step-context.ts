@@ -29,6 +29,9 @@ export function openStepContext(open: OpenStepContext): StepContext {
     signal,
     clock,
     report,
+    show(seen) {
+      void state.consoles.write({ run, machine }, seen).catch(() => {});
+    },
     ledger: openLedger({ redis, clock, run, machine, lease, signal }),
     checkpoints: openCheckpoints({ redis, run, machine, lease, signal }),
     slots: openSlots({ redis, run, machine, lease }),

@@ -83,11 +83,19 @@ async function keepEvidence(
   // An emptied console (the landing is gone) must not overwrite what was seen before.
   const consoleDigest = text === '' ? sighting.consoleDigest : digestOf(text);
   const screenshotDigest = screenshot === null ? sighting.screenshotDigest : digestOf(screenshot);
+  const isConsoleNew = consoleDigest !== sighting.consoleDigest;
+  const isScreenshotNew = screenshot !== null && screenshotDigest !== sighting.screenshotDigest;
+  if (isConsoleNew || isScreenshotNew)
+    context.show({
+      landing: sighting.landing,
+      console: isConsoleNew ? text : null,
+      screenshot: isScreenshotNew ? screenshot : null,
+    });
   try {
-    if (consoleDigest !== sighting.consoleDigest) {
+    if (isConsoleNew) {
       await evidence.put(proofPath(record, 'console.txt'), text, context.signal);
     }
-    if (screenshot !== null && screenshotDigest !== sighting.screenshotDigest) {
+    if (isScreenshotNew) {
       await evidence.put(proofPath(record, 'screenshot.png'), screenshot, context.signal);
     }
   } catch (error) {

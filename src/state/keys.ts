@@ -15,6 +15,10 @@ export const keys = {
   /** Sorted set of worker ids by last heartbeat. */
   workers: `${PREFIX}:workers`,
   worker: (id: string) => `${PREFIX}:worker:${id}`,
+  /** Hash: `paused QUEUE` and `concurrency QUEUE` → what operators said of that pool. */
+  poolSettings: `${PREFIX}:pool-settings`,
+  /** Stream of what operators did that is of no run. */
+  audit: `${PREFIX}:audit`,
   /** Pub/sub channel of signals to workers. */
   signals: `${PREFIX}:signals`,
   /** Hash: JSON of [run, machine, holder] → 1. */
@@ -45,6 +49,10 @@ export const keys = {
   notices: (id: string) => `${run(id)}:notices`,
   /** Hash: `machine step` → progress. */
   progress: (id: string) => `${run(id)}:progress`,
+  /** Sorted set of what it moved in each 10 s, by when these began. */
+  throughput: (id: string) => `${run(id)}:throughput`,
+  /** Hash {landing, text, length, totalChars, screenshot}: what a landing that boots shows, for a while. */
+  console: (id: string, machine: string) => `${run(id)}:console:${encodeURIComponent(machine)}`,
   /** Hash: `thing generation` → entry. */
   ledger: (id: string, machine: string) => `${run(id)}:ledger:${encodeURIComponent(machine)}`,
   /** Hash: thing → newest generation. */

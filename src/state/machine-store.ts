@@ -27,6 +27,8 @@ export interface MachineStore {
   standing(of: { run: string; machine: string }, known?: KnownRecord | null): Promise<Standing | null>;
   /** By name, of those that there are. */
   statuses(run: string, names: readonly string[]): Promise<Map<string, MachineStatus>>;
+  /** Of each, by name: whether one changed costs less to ask than what it is now. */
+  versions(run: string, names: readonly string[]): Promise<Map<string, number>>;
   commit(commit: Commit): Promise<CommitResult>;
   counts(run: string): Promise<RunCounts>;
   /** The first machines that wait for a slot, in the wave's order, and whose host is not full. */
@@ -69,6 +71,16 @@ export function createMachineStore(redis: Redis, runs: RunStore): MachineStore {
       for (const [index, name] of names.entries()) {
         const status = read[index] ?? null;
         if (status !== null) known.set(name, status as MachineStatus);
+      }
+      return known;
+    },
+
+    async versions(run, names) {
+      const read = await readEach(redis, { run, names, field: 'version' });
+      const known = new Map<string, number>();
+      for (const [index, name] of names.entries()) {
+        const version = read[index] ?? null;
+        if (version !== null) known.set(name, Number(version));
       }
       return known;
     },

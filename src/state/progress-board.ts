@@ -12,10 +12,14 @@ export type StepProgress = Progress & {
   at: number;
 };
 
+export type StepName = Pick<StepProgress, 'machine' | 'step'>;
+
 export interface ProgressBoard {
   write(run: string, progress: StepProgress): Promise<void>;
   /** A rate that nobody renewed for ten seconds is none: its worker died, or Redis was away. */
   read(run: string): Promise<StepProgress[]>;
+  /** The same of these steps only: a board of many machines is long. */
+  readSteps(run: string, steps: readonly StepName[]): Promise<StepProgress[]>;
   /** Forgets a machine's steps: they begin anew. */
   clear(run: string, machine: string): Promise<void>;
 }
@@ -26,7 +30,7 @@ const STALE_RATE_MS = 10_000;
 export function createProgressBoard(redis: Redis): ProgressBoard {
   return {
     async write(run, progress) {
-      await redis.hset(keys.progress(run), `${progress.machine} ${progress.step}`, JSON.stringify(progress));
+      await redis.hset(keys.progress(run), fieldOf(progress), JSON.stringify(progress));
     },
     async clear(run, machine) {
       const stale = (await redis.hkeys(keys.progress(run))).filter((field) =>
@@ -39,7 +43,19 @@ export function createProgressBoard(redis: Redis): ProgressBoard {
       const now = Date.now();
       return saved.map((json) => withoutStaleRate(JSON.parse(json) as StepProgress, now));
     },
+    async readSteps(run, steps) {
+      if (steps.length === 0) return [];
+      const saved = await redis.hmget(keys.progress(run), ...steps.map(fieldOf));
+      const now = Date.now();
+      return saved.flatMap((json) =>
+        json === null ? [] : [withoutStaleRate(JSON.parse(json) as StepProgress, now)],
+      );
+    },
   };
+}
+
+function fieldOf({ machine, step }: StepName): string {
+  return `${machine} ${step}`;
 }
 
 function withoutStaleRate(progress: StepProgress, now: number): StepProgress {

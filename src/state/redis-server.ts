@@ -12,6 +12,12 @@ export type RedisServer = AsyncDisposable & { url: RedisUrl; pid: () => number }
 
 const START_TIMEOUT_MS = 15_000;
 const RESTART_DELAY_MS = 500;
+const SOCKET = 'redis.sock';
+
+/** Where the Redis with its data in `folder` answers, whenever one runs. */
+export function embeddedRedisUrl(folder: string): RedisUrl {
+  return `unix:${join(socketFolderOf(folder), SOCKET)}`;
+}
 
 /** Starts Redis with its data in `folder` and starts it again whenever it dies, until disposed. */
 export async function startRedisServer(options: {
@@ -20,7 +26,7 @@ export async function startRedisServer(options: {
 }): Promise<RedisServer> {
   await mkdir(options.folder, { recursive: true });
   const socketFolder = await makeSocketFolder(options.folder);
-  const socket = join(socketFolder, 'redis.sock');
+  const socket = join(socketFolder, SOCKET);
   const url = `unix:${socket}`;
   let isEnding = false;
   let server = await spawnServer({ folder: options.folder, socket });
@@ -56,18 +62,25 @@ export async function startRedisServer(options: {
  * was connected when its owner was killed is connected again when the next one starts. Other users are kept out.
  */
 async function makeSocketFolder(dataFolder: string): Promise<string> {
-  const name = createHash('sha256').update(resolve(dataFolder)).digest('hex').slice(0, 16);
-  const uid = process.getuid?.() ?? 0;
-  const folder = join(tmpdir(), `landfall-redis-${uid}-${name}`);
+  const folder = socketFolderOf(dataFolder);
   await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });
   const found = await lstat(folder);
-  if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) return folder;
+  if (found.isDirectory() && found.uid === userId() && (found.mode & 0o077) === 0) return folder;
   throw new LandfallError({
     code: 'conflict',
     message: `Redis cannot have its socket in ${folder}: it is not a folder that only this user can enter. Remove it, or set TMPDIR to another folder.`,
   });
+}
+
+function socketFolderOf(dataFolder: string): string {
+  const name = createHash('sha256').update(resolve(dataFolder)).digest('hex').slice(0, 16);
+  return join(tmpdir(), `landfall-redis-${userId()}-${name}`);
+}
+
+function userId(): number {
+  return process.getuid?.() ?? 0;
 }
 
 /** A killed one has no last words; what its log ends with then is about something else. */

@@ -20,6 +20,8 @@ export interface RunStore {
   get(id: string): Promise<RunRecord | null>;
   /** As `get`, of a run whose mark was just read: costs nothing where that was seen before. */
   at(id: string, mark: string): Promise<RunRecord | null>;
+  /** Of each: another with every change of its record; null: there is no such run. */
+  marks(ids: readonly string[]): Promise<(string | null)[]>;
   /** The wave's unarchived run. */
   ofWave(name: string): Promise<string | null>;
   /** Ids, newest first. */
@@ -55,6 +57,15 @@ export function createRunStore(redis: Redis): RunStore {
   return {
     get,
     at: cache.at,
+
+    async marks(ids) {
+      const pipeline = redis.pipeline();
+      for (const id of ids) pipeline.hget(keys.run(id), 'mark');
+      return ((await pipeline.exec()) ?? []).map(([error, mark]) => {
+        if (error !== null) throw error;
+        return mark as string | null;
+      });
+    },
 
     async create(run, machines) {
       const perMachine = machines.flatMap((record) => [

@@ -21,8 +21,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   queue: ['domain', 'state'],
   operations: ['domain', 'state', 'queue', 'images', 'stages', 'config'],
   sandbox: ['domain', 'boot', 'images'],
-  dashboard: ['domain', 'state', 'operations', 'config', 'app'],
-  cli: ['domain', 'state', 'operations', 'sandbox', 'config', 'app'],
+  dashboard: ['domain', 'state', 'operations', 'queue', 'config', 'app'],
+  cli: ['domain', 'state', 'operations', 'sandbox', 'dashboard', 'config', 'app'],
   adapters: ['domain', 'blocks', 'images'],
 };
 

@@ -6,7 +6,7 @@ import { type MachineRecord, newMachineRecord } from '../../src/domain/machine-r
 import type { RunRecord } from '../../src/domain/run-record.ts';
 import type { Wave } from '../../src/domain/wave.ts';
 import type { WindowSpec } from '../../src/domain/window.ts';
-import { beat, type Heartbeat } from '../../src/state/heartbeats.ts';
+import { beat, type Heartbeat, UNSAID } from '../../src/state/heartbeats.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { makeMachine, makeRun, makeWave } from '../fakes/records.ts';
@@ -41,7 +41,7 @@ afterAll(async () => {
 
 async function live(over: Partial<Heartbeat> & { id: string }): Promise<void> {
   const pools = POOLS.map((stage) => ({ stage, concurrency: 1 }));
-  const heartbeat = { host: 'h', pid: 1, site: null, pools, schedules: false, ...over };
+  const heartbeat = { host: 'h', pid: 1, site: null, pools, schedules: false, ...UNSAID, ...over };
   await beat(state.redis, heartbeat, await state.clock.now());
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { formatDuration, formatRate, formatSpan, formatTable } from '../../src/cli/format.ts';
+import { formatRate, formatSpan, formatTable } from '../../src/cli/format.ts';
 import { formatBytes } from '../../src/domain/byte-size.ts';
+import { formatDuration } from '../../src/domain/duration.ts';
 
 describe('numbers as operators read them', () => {
   test.each([

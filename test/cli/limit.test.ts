@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { beat } from '../../src/state/heartbeats.ts';
+import { beat, UNSAID } from '../../src/state/heartbeats.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
@@ -82,7 +82,15 @@ describe('landfall limit RUN', () => {
 
 describe('landfall limit --host', () => {
   test('sets and shows the rate of all workers there, and tells every live run', async () => {
-    const heartbeat = { id: 'w', host: 'worker-1', pid: 1, site: null, pools: [], schedules: false };
+    const heartbeat = {
+      id: 'w',
+      host: 'worker-1',
+      pid: 1,
+      site: null,
+      pools: [],
+      schedules: false,
+      ...UNSAID,
+    };
     await beat(state.redis, heartbeat, Date.now());
     const { lines, remarks } = await limit('--host', 'worker-1', '30MiB/s');
     expect(lines).toEqual(['All workers of worker-1: 31.5 MB/s.']);

@@ -1,11 +1,12 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { describeEvent, describeLine, machineLine, renderMachine } from '../../src/cli/run-view.ts';
+import { describeEvent, describeLine, renderMachine } from '../../src/cli/run-view.ts';
 import { advanceMachine } from '../../src/domain/advance-machine.ts';
 import { LandfallError } from '../../src/domain/errors.ts';
 import type { StoredEvent } from '../../src/domain/events.ts';
 import { beginStep, failStep, finishStep, startMachine } from '../../src/domain/machine-changes.ts';
 import type { MachineRecord, Step } from '../../src/domain/machine-record.ts';
+import { machineLine } from '../../src/operations/machine-line.ts';
 import type { StepProgress } from '../../src/state/progress-board.ts';
 import { makeRecords, makeRun, makeWave, OPEN_VIEW } from '../fakes/records.ts';
 
@@ -66,7 +67,7 @@ describe('a machine’s line', () => {
     record = finishStep(record, { job, output: { stage: 'export', disk: '0', image }, now: NOW }) ?? record;
     const done = progress('export/0', 1000e6, { note: 'uploaded', zeroBytes: 3 });
     const underWay = progress('export/1', 340e6, { note: 'uploading', zeroBytes: 4 });
-    const line = machineLine(record, { machines: [record], progress: [done, underWay], now: NOW });
+    const line = machineLine(record, { progress: [done, underWay], now: NOW });
     expect(line).toMatchObject({ note: 'uploading', doneBytes: 1340e6, totalBytes: 2000e6, zeroBytes: 7 });
     // Nothing of a disk that is done moves any more.
     expect(line.bytesPerSecond).toBe(50e6);
@@ -83,18 +84,18 @@ describe('a machine’s line', () => {
     };
     const steps = Object.fromEntries([upload('0', 'active'), upload('1', 'active')]);
     const shown = [progress('upload/0', 1000e6)];
-    const line = machineLine({ ...record, steps }, { machines: [], progress: shown, now: NOW });
+    const line = machineLine({ ...record, steps }, { progress: shown, now: NOW });
     expect(line).toMatchObject({ doneBytes: 1000e6, totalBytes: 1600e6 });
     // After a retry nothing is told of a disk that was done before.
     const isDone = Object.fromEntries([upload('0', 'active'), upload('1', 'done')]);
-    const left = machineLine({ ...record, steps: isDone }, { machines: [], progress: shown, now: NOW });
+    const left = machineLine({ ...record, steps: isDone }, { progress: shown, now: NOW });
     expect(left.totalBytes).toBe(1000e6);
   });
 
   test('shows no rate that is long past, and the time spent where the end is unknown', () => {
     const record = begun(movingRecord());
     const old = progress('export/0', 250e6, { at: NOW - 60_000, totalBytes: 0, doneBytes: 0 });
-    const line = machineLine(record, { machines: [record], progress: [old], now: NOW });
+    const line = machineLine(record, { progress: [old], now: NOW });
     expect(line).toMatchObject({ bytesPerSecond: 0, etaMs: null, elapsedMs: 12_000, note: '' });
     expect(stripVTControlCharacters(renderMachine(line, 7))).toMatch(/^▶ shop-db {2}export\s+0:12$/);
   });
@@ -103,7 +104,7 @@ describe('a machine’s line', () => {
     const record = begun(movingRecord());
     const note = 'waiting for 3 of 3 lines, 3 checks pending';
     const step = progress('export/0', 0, { totalBytes: 0, bytesPerSecond: 0, note });
-    const line = machineLine(record, { machines: [record], progress: [step], now: NOW });
+    const line = machineLine(record, { progress: [step], now: NOW });
     const text = stripVTControlCharacters(renderMachine(line, 8));
     expect(text).toContain(note);
     expect(text.length).toBeLessThanOrEqual(80);
@@ -116,7 +117,7 @@ describe('a machine’s line', () => {
     const error = new LandfallError({ code: 'target-unavailable', message: 'S3 is busy', retryable: true });
     const failed = failStep(record, { job, error, now: NOW, tries: 3 });
     if (failed === null) throw new Error('not failed');
-    const line = machineLine(failed, { machines: [failed], progress: [], now: NOW });
+    const line = machineLine(failed, { progress: [], now: NOW });
     expect(line.note).toMatch(/^try 2 in 0:0[12]: S3 is busy$/);
   });
 
@@ -126,7 +127,7 @@ describe('a machine’s line', () => {
       status: 'landed',
       landing: { kind: 'instance', id: 'i-1', ref: {} },
     };
-    const line = machineLine(record, { machines: [record], progress: [], now: NOW });
+    const line = machineLine(record, { progress: [], now: NOW });
     expect(stripVTControlCharacters(renderMachine(line, 7))).toBe('✔ shop-db  landed    i-1');
   });
 
@@ -139,7 +140,7 @@ describe('a machine’s line', () => {
         record;
     }
     record = advanceMachine(record, VIEW, NOW).record;
-    const line = machineLine(record, { machines: [record], progress: [progress('export/0', 5)], now: NOW });
+    const line = machineLine(record, { progress: [progress('export/0', 5)], now: NOW });
     expect(line).toMatchObject({ stage: 'convert', doneBytes: 0, totalBytes: 0 });
   });
 });

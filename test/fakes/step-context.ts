@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { LandfallError } from '../../src/domain/errors.ts';
 import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import type { LandingSeen } from '../../src/domain/landing.ts';
 import type {
   Checkpoints,
   Clock,
@@ -49,6 +50,7 @@ export type FakeStepContext = StepContext & {
   readonly state: DurableState;
   readonly logs: readonly LogLine[];
   readonly reports: readonly Progress[];
+  readonly shown: readonly LandingSeen[];
   /** From now on every write to the ledger throws `lease-lost`, as after a second delivery. */
   loseLease(): void;
 };
@@ -62,6 +64,7 @@ export function createStepContext(options: StepContextOptions = {}): FakeStepCon
   const clock = options.clock ?? systemClock;
   const logs: LogLine[] = [];
   const reports: Progress[] = [];
+  const shown: LandingSeen[] = [];
   let holdsLease = true;
   const beforeWrite = (write: LedgerWrite): void => {
     if (!holdsLease) throw leaseLost(write);
@@ -79,9 +82,11 @@ export function createStepContext(options: StepContextOptions = {}): FakeStepCon
     clock,
     log: (level, message, fields) => void logs.push({ level, message, fields }),
     report: (progress) => void reports.push(progress),
+    show: (seen) => void shown.push(seen),
     state,
     logs,
     reports,
+    shown,
     loseLease: () => {
       holdsLease = false;
     },

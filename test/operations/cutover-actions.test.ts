@@ -95,7 +95,7 @@ const landed = (record: MachineRecord): MachineRecord => ({
   landing: { kind: 'aws-instance', id: 'i-1', ref: {} },
 });
 
-const deps = (): { state: State; conductor: Conductor } => ({ state, conductor });
+const deps = () => ({ state, conductor, by: 'ann@host' });
 const select = async (selection: Selection = { kind: 'all' }): Promise<MachineRecord[]> =>
   selectMachines(state, await findRun(state, 'r1'), selection);
 const one = (machine: string): Promise<MachineRecord[]> => select({ kind: 'machine', machine });
@@ -153,7 +153,7 @@ describe('approving', () => {
     const run = await begin(['a'], { wave: { isApprovalRequired: true }, run: { status: 'scheduled' } });
     expect((await read('a')).status).toBe('waiting');
     const { run: approved } = await approveWholeRun({ run, reason: 'change 4711' }, deps());
-    expect(approved.approval).toMatchObject({ reason: 'change 4711', by: expect.stringContaining('@') });
+    expect(approved.approval).toMatchObject({ reason: 'change 4711', by: 'ann@host' });
     expect((await read('a')).status).toBe('moving');
     expect((await approveWholeRun({ run: approved, reason: null }, deps())).isChanged).toBe(false);
     expect(await trail()).toEqual(['run approve (change 4711)']);

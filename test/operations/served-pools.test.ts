@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { POOLS } from '../../src/domain/job.ts';
 import { unservedBy } from '../../src/operations/served-pools.ts';
-import type { Heartbeat } from '../../src/state/heartbeats.ts';
+import { type Heartbeat, UNSAID } from '../../src/state/heartbeats.ts';
 
 const worker = (site: string | null, pools: readonly (typeof POOLS)[number][] = POOLS): Heartbeat => ({
   id: 'w',
@@ -10,6 +10,7 @@ const worker = (site: string | null, pools: readonly (typeof POOLS)[number][] = 
   site,
   pools: pools.map((stage) => ({ stage, concurrency: 1 })),
   schedules: false,
+  ...UNSAID,
 });
 
 describe('the pools that a run needs', () => {

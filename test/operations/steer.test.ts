@@ -54,13 +54,13 @@ async function begin(machines: string[], limit = 10): Promise<RunRecord> {
 const cancel = async (run: RunRecord): Promise<string[]> =>
   cancelMachines(
     { run, machines: await findMachines(state, run, undefined), reason: null },
-    { state, conductor },
+    { state, conductor, by: 'ann@host' },
   );
 
 const retry = async (run: RunRecord): Promise<string[]> =>
   retryMachines(
     { run, machines: await findMachines(state, run, undefined), reason: null },
-    { state, conductor },
+    { state, conductor, by: 'ann@host' },
   );
 
 async function read(name: string): Promise<MachineRecord> {
@@ -79,6 +79,7 @@ function discardDeps(discard: (entry: LedgerEntry) => Promise<void>): DiscardDep
     target,
     stagingFolder,
     resolve: (plan) => plan,
+    by: 'ann@host',
     signal: new AbortController().signal,
   };
 }
@@ -140,7 +141,7 @@ describe('a retry', () => {
   test('of an archived run is refused and changes nothing', async () => {
     const run = await begin(['a']);
     await cancel(run);
-    await archiveRun('r1', { state, queues });
+    await archiveRun('r1', { state, queues, by: 'ann@host' });
     const archived = await findRun(state, 'r1');
     await expect(retry(archived)).rejects.toMatchObject({
       code: 'conflict',
@@ -156,14 +157,14 @@ describe('a retry', () => {
     await retry(run);
     const events = await Array.fromAsync(state.events.readAll('r1', '0'));
     const told = events.map((event) => {
-      if (event.type === 'operator') return event.action;
+      if (event.type === 'operator') return `${event.action} by ${event.by}`;
       return event.type === 'machine' ? event.status : null;
     });
     expect(told.filter((each) => each !== null)).toEqual([
       'moving',
-      'cancel',
+      'cancel by ann@host',
       'cancelled',
-      'retry',
+      'retry by ann@host',
       'waiting',
       'moving',
     ]);
@@ -192,7 +193,7 @@ describe('a conductor', () => {
     const told: string[] = [];
     const telling = createConductor({ state, queues, onEvent: (event) => void told.push(event.type) });
     const machines = await findMachines(state, run, undefined);
-    await cancelMachines({ run, machines, reason: null }, { state, conductor: telling });
+    await cancelMachines({ run, machines, reason: null }, { state, conductor: telling, by: 'ann@host' });
     expect(told).toEqual(['machine']);
     await retry(run);
     expect(told).toEqual(['machine']);
@@ -203,7 +204,7 @@ describe('a wave whose runs are archived', () => {
   test('names them, so that one can be asked for', async () => {
     const run = await begin(['a']);
     await cancel(run);
-    await archiveRun('r1', { state, queues });
+    await archiveRun('r1', { state, queues, by: 'ann@host' });
     await expect(findRun(state, 'w')).rejects.toMatchObject({
       code: 'not-found',
       message: expect.stringMatching(

@@ -11,7 +11,7 @@ import { type Conductor, createConductor } from '../../src/queue/conductor.ts';
 import { type Pool, startPool } from '../../src/queue/pool.ts';
 import { openQueues, type Queues } from '../../src/queue/queues.ts';
 import { startScheduler } from '../../src/queue/scheduler.ts';
-import { listenForStops } from '../../src/state/signals.ts';
+import { listenForSignals } from '../../src/state/signals.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
 import { startTestRedis } from '../fakes/redis.ts';
@@ -89,7 +89,9 @@ export async function openRunGround(): Promise<RunGround> {
         startPool({ stage, concurrency: 4, state, conductor, runStep, onError });
       const pools = await Promise.all(POOLS.map(open));
       stack.use(
-        await listenForStops(state.redis, (signal) => pools.forEach((pool) => void pool.stop(signal))),
+        await listenForSignals(state.redis, {
+          onStop: (signal) => pools.forEach((pool) => void pool.stop(signal)),
+        }),
       );
       for (const pool of pools) stack.use(pool);
       stack.use(await startScheduler({ state, queues, conductor, onError, reconcileEveryMs }));

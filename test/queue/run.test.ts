@@ -14,7 +14,7 @@ import { openQueues, type Queues, queueConnection } from '../../src/queue/queues
 import { startScheduler } from '../../src/queue/scheduler.ts';
 import { PREFIX } from '../../src/state/keys.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
-import { listenForStops } from '../../src/state/signals.ts';
+import { listenForSignals } from '../../src/state/signals.ts';
 import { openState, type State } from '../../src/state/state.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
 import { startTestRedis } from '../fakes/redis.ts';
@@ -54,8 +54,8 @@ async function withPools<T>(runStep: RunStep, body: (pools: Pool[]) => Promise<T
   const pools = await Promise.all(POOLS.map(open));
   for (const pool of pools) stack.use(pool);
   stack.use(
-    await listenForStops(state.redis, (signal) => {
-      for (const pool of pools) pool.stop(signal);
+    await listenForSignals(state.redis, {
+      onStop: (signal) => pools.forEach((pool) => void pool.stop(signal)),
     }),
   );
   stack.use(await startScheduler({ state, queues, conductor, onError, reconcileEveryMs: 300 }));

@@ -64,6 +64,22 @@ async function failure(): Promise<unknown> {
   );
 }
 
+describe('whoever looks on', () => {
+  it('is shown what is new at a look, and nothing where nothing is', async () => {
+    const looks = [attempt(), attempt(), attempt()] as const;
+    see({ console: 'boot\x1b[1ming\r\n', screenshot: null });
+    await runStep(looks[0]);
+    await runStep(looks[1]);
+    see({ console: 'booting\r\n' });
+    await runStep(looks[2]);
+    expect(looks.map(({ context }) => context.shown)).toEqual([
+      [{ landing: LANDING.id, console: 'booting\n', screenshot: null }],
+      [],
+      [{ landing: LANDING.id, console: null, screenshot: PICTURE }],
+    ]);
+  });
+});
+
 describe('a landing that comes up', () => {
   it('is proven once checks are ok and every pattern met a line', async () => {
     see({ console: GOOD_CONSOLE });

@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
 import { findRun } from '../../operations/find-run.ts';
+import { describeSay } from '../../operations/say.ts';
 import { approveWholeRun } from '../../operations/steer-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
-import { describeSay, describeWindow } from '../run-facts.ts';
+import { asOperator } from '../operator-name.ts';
+import { describeWindow } from '../run-facts.ts';
 
 export function addApprove(program: Command, context: CommandContext): void {
   program
@@ -17,7 +19,7 @@ export function addApprove(program: Command, context: CommandContext): void {
       await using app = await openAppFor(context);
       const { run, isChanged } = await approveWholeRun(
         { run: await findRun(app.state, idOrWave), reason: options.reason ?? null },
-        app,
+        asOperator(app),
       );
       if (options.json === true)
         return terminal.json({ run: run.id, status: run.status, approval: run.approval });

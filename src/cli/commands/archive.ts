@@ -4,6 +4,7 @@ import { findRun } from '../../operations/find-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { describeArchived } from '../describe-archived.ts';
 import { openAppFor } from '../open-app.ts';
+import { asOperator } from '../operator-name.ts';
 
 export function addArchive(program: Command, context: CommandContext): void {
   program
@@ -17,7 +18,7 @@ export function addArchive(program: Command, context: CommandContext): void {
       const { terminal } = context;
       await using app = await openAppFor(context);
       const run = await findRun(app.state, idOrWave);
-      await archiveRun(run.id, app);
+      await archiveRun(run.id, asOperator(app));
       if (options.json === true) terminal.json({ run: run.id, archived: true });
       else {
         const machines = await app.state.machines.all(run.id, run.machines);

@@ -6,6 +6,7 @@ import { cancelMachines } from '../../operations/steer.ts';
 import type { CommandContext } from '../command-context.ts';
 import { describeOff } from '../describe-off.ts';
 import { openAppFor } from '../open-app.ts';
+import { asOperator } from '../operator-name.ts';
 import { sayChanged } from '../say-changed.ts';
 import { addSelection, readSelection } from '../selection.ts';
 
@@ -32,7 +33,7 @@ async function cancel(
   await using app = await openAppFor(context);
   const run = await findRun(app.state, idOrWave);
   const machines = await selectMachines(app.state, run, selection);
-  const changed = await cancelMachines({ run, machines, reason: options.reason ?? null }, app);
+  const changed = await cancelMachines({ run, machines, reason: options.reason ?? null }, asOperator(app));
   const off = sourcesOff(await selectMachines(app.state, run, selection));
   const goingBack = machines
     .filter(({ status }) => status === 'rolling-back')

@@ -5,6 +5,7 @@ import { findRun } from '../../operations/find-run.ts';
 import { selectMachines } from '../../operations/select-machines.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
+import { asOperator } from '../operator-name.ts';
 import { addSelection, readSelection } from '../selection.ts';
 
 type CommitOptions = { group?: string; reason?: string; json?: boolean };
@@ -32,7 +33,7 @@ async function commit(
   const control = app.openSource(run.wave).control ?? null;
   const done = await commitMachines(
     { run, machines, reason: options.reason ?? null },
-    { state, conductor, control, signal },
+    asOperator({ state, conductor, control, signal }),
   );
   const failed = done.filter(({ noteFailure }) => noteFailure !== null);
   if (failed.length > 0) context.exitWith(EXIT_FAILED);

@@ -8,6 +8,7 @@ import { openWindowNow, windowOf } from '../../operations/steer-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ensureUp } from '../ensure-up.ts';
 import { openAppFor } from '../open-app.ts';
+import { asOperator } from '../operator-name.ts';
 import { describeWindow } from '../run-facts.ts';
 
 type CutoverOptions = { now?: boolean; until?: string; reason?: string; json?: boolean };
@@ -38,7 +39,7 @@ async function cutOver(context: CommandContext, idOrWave: string, options: Cutov
   const closesAt = readUntil(options.until, { now: await state.clock.now(), timezone });
   const { run, isChanged } = await openWindowNow(
     { run: before, reason: options.reason ?? null, closesAt },
-    app,
+    asOperator(app),
   );
   await ensureUp(context, run.wave);
   if (options.json === true) return terminal.json({ run: run.id, status: run.status, window: run.window });

@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import { findRun } from '../../operations/find-run.ts';
+import { describeSay } from '../../operations/say.ts';
 import { selectMachines } from '../../operations/select-machines.ts';
 import { holdMachines } from '../../operations/steer.ts';
 import { holdWholeRun } from '../../operations/steer-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
-import { describeSay } from '../run-facts.ts';
+import { asOperator } from '../operator-name.ts';
 import { sayChanged } from '../say-changed.ts';
 import { addSelection, readSelection } from '../selection.ts';
 
@@ -30,7 +31,7 @@ async function hold(
   const { terminal } = context;
   const selection = readSelection(machine, options);
   const [reason, json] = [options.reason ?? null, options.json === true];
-  await using app = await openAppFor(context);
+  await using app = asOperator(await openAppFor(context));
   const run = await findRun(app.state, idOrWave);
   if (selection.kind === 'all') {
     const said = await holdWholeRun({ run, reason }, app);

@@ -16,6 +16,7 @@ import {
 import type { State } from '../../state/state.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
+import { operatorName } from '../operator-name.ts';
 import type { Terminal } from '../terminal.ts';
 
 type LimitOptions = { host?: string; reason?: string; json?: boolean };
@@ -48,14 +49,14 @@ async function limit(
   const terminal = terminalFor(context, options);
   if (host !== null) {
     if (rate !== null) {
-      await limitHost(state, { host, limit: rate, reason });
+      await limitHost(state, { host, limit: rate, by: operatorName(), reason });
       await warnOfIdleHost(context, state, host);
     }
     return terminal.tell({ host }, `All workers of ${host}`, await limitOfHost(state, host));
   }
   const run = await findRun(state, wanted.run ?? '');
   if (rate !== null) {
-    await limitRun(state, { run, limit: rate, reason });
+    await limitRun(state, { run, limit: rate, by: operatorName(), reason });
     if (isEnded(run.status))
       context.terminal.remark(`Nothing is being sent: run ${run.id} is ${run.status}. A retry will heed it.`);
   }

@@ -6,6 +6,7 @@ import { releaseMachines, type SteerDeps } from '../../operations/steer.ts';
 import { releaseWholeRun } from '../../operations/steer-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
+import { asOperator } from '../operator-name.ts';
 import { sayChanged } from '../say-changed.ts';
 import { addSelection, readSelection } from '../selection.ts';
 
@@ -19,7 +20,7 @@ export function addRelease(program: Command, context: CommandContext): void {
     .action(async (idOrWave: string, machine: string | undefined, options: ReleaseOptions) => {
       const selection = readSelection(machine, options);
       const of = { reason: options.reason ?? null, json: options.json === true };
-      await using app = await openAppFor(context);
+      await using app = asOperator(await openAppFor(context));
       const run = await findRun(app.state, idOrWave);
       if (selection.kind === 'all') await releaseRun(context, { run, ...of }, app);
       else await releaseSome(context, { run, selection, ...of }, app);

@@ -4,11 +4,12 @@ import type { MachineRecord } from '../../domain/machine-record.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
 import { type Selection, selectMachines } from '../../operations/select-machines.ts';
+import { whyNothingStarts } from '../../operations/stands-still.ts';
 import { retryMachines } from '../../operations/steer.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ensureUp } from '../ensure-up.ts';
 import { hasRecords, openRecords } from '../open-records.ts';
-import { whyNothingStarts } from '../run-facts.ts';
+import { asOperator } from '../operator-name.ts';
 import { sayChanged } from '../say-changed.ts';
 import { addSelection, readSelection } from '../selection.ts';
 
@@ -80,7 +81,7 @@ async function retryIn(
   const run = await findRun(app.state, idOrWave);
   const found = await selectMachines(app.state, run, selection);
   const [reason, disk] = [options.reason ?? null, options.disk ?? null];
-  const changed = await retryMachines({ run, machines: found, reason, disk }, app);
+  const changed = await retryMachines({ run, machines: found, reason, disk }, asOperator(app));
   const standsInTheWay = whyNothingStarts(await findRun(app.state, run.id), await app.state.clock.now());
   return { run, found, changed, standsInTheWay };
 }

@@ -5,6 +5,7 @@ import { selectMachines } from '../../operations/select-machines.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ensureUp } from '../ensure-up.ts';
 import { openAppFor } from '../open-app.ts';
+import { asOperator } from '../operator-name.ts';
 import { addSelection, readSelection } from '../selection.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -34,7 +35,7 @@ async function rollBack(
   const machines = await selectMachines(app.state, run, selection);
   const discardsLandingData = options.discardLandingData === true;
   const of = { run, machines, reason: options.reason ?? null, discardsLandingData };
-  const done = await rollBackMachines(of, app);
+  const done = await rollBackMachines(of, asOperator(app));
   const all = await selectMachines(app.state, run, { kind: 'all' });
   const dependents = findDependents(run, new Set([...done.machines, ...done.already]), all);
   if (done.machines.length > 0) await ensureUp(context, run.wave);

@@ -6,6 +6,7 @@ import type { Wave } from '../../domain/wave.ts';
 import { archiveRun } from '../../operations/archive-run.ts';
 import { findRunOfWave } from '../../operations/find-run.ts';
 import { type Plan, refuseFailedPlan } from '../../operations/plan.ts';
+import { whyNothingStarts } from '../../operations/stands-still.ts';
 import { startRun } from '../../operations/start-run.ts';
 import type { CommandContext } from '../command-context.ts';
 import { describeArchived } from '../describe-archived.ts';
@@ -13,7 +14,8 @@ import { ensureUp } from '../ensure-up.ts';
 import { followToEnd } from '../follow-to-end.ts';
 import { openViewFor, openWorkshopFor } from '../open-app.ts';
 import { hasRecords, openRecords } from '../open-records.ts';
-import { describeWindow, whyNothingStarts } from '../run-facts.ts';
+import { asOperator } from '../operator-name.ts';
+import { describeWindow } from '../run-facts.ts';
 import { planLoadedWave } from './plan.ts';
 
 type RunOptions = { detach?: boolean; again?: boolean; json?: boolean };
@@ -66,7 +68,7 @@ async function findOrStart(
 }
 
 async function archiveEarlier({ terminal }: CommandContext, app: App, earlier: RunRecord): Promise<void> {
-  await archiveRun(earlier.id, app);
+  await archiveRun(earlier.id, asOperator(app));
   terminal.remark(describeArchived(earlier.id, await app.state.machines.all(earlier.id, earlier.machines)));
 }
 
@@ -78,7 +80,7 @@ async function findEarlier(context: CommandContext, wave: string): Promise<RunRe
 
 async function startOrJoin(app: App, plan: Plan): Promise<RunRecord> {
   try {
-    return await startRun(plan, app);
+    return await startRun(plan, asOperator(app));
   } catch (error) {
     // Somebody else ran the same wave at the same moment: then theirs is the run.
     const theirs = await findRunOfWave(app.state, plan.wave.name);

@@ -5,6 +5,7 @@ import { isWindowOver, lastRollbackAt, phaseOf } from '../../domain/advance-wave
 import { MACHINE_STATUSES } from '../../domain/machine-record.ts';
 import { isEnded, type MachineCounts, type RunRecord } from '../../domain/run-record.ts';
 import { findRun } from '../../operations/find-run.ts';
+import { findPaused } from '../../operations/pool-control.ts';
 import { findUnserved } from '../../operations/served-pools.ts';
 import { sourcesOff } from '../../operations/sources-off.ts';
 import type { View } from '../../view.ts';
@@ -96,11 +97,14 @@ async function lookAtRun(view: View, idOrWave: string): Promise<Shown> {
 async function readStanding({ state }: View, run: RunRecord): Promise<RunStanding> {
   const machines = await state.machines.all(run.id, run.machines);
   const [progress, counts] = [await state.progress.read(run.id), await state.machines.counts(run.id)];
-  const unserved = isEnded(run.status) ? [] : await findUnserved(state, run.wave.source.site);
-  return { run, machines, progress, counts, unserved, now: await state.clock.now() };
+  const { site } = run.wave.source;
+  const [unserved, paused] = isEnded(run.status)
+    ? [[], []]
+    : await Promise.all([findUnserved(state, site), findPaused(state, site)]);
+  return { run, machines, progress, counts, unserved, paused, now: await state.clock.now() };
 }
 
-function documentOf({ run, machines, progress, counts, unserved, now }: RunStanding): unknown {
+function documentOf({ run, machines, progress, counts, unserved, paused, now }: RunStanding): unknown {
   const { id, status, wave, window, approval, hold } = run;
   return {
     run: id,
@@ -115,6 +119,7 @@ function documentOf({ run, machines, progress, counts, unserved, now }: RunStand
     hold,
     groups: counts.groups,
     unserved,
+    paused,
     sourcesOff: sourcesOff(machines),
     machines,
     progress,

@@ -1,7 +1,8 @@
 /**
  * What the server sends to a page that stays open (server-sent events, `GET /api/live?run=ID`; without `run`: of all runs,
  * `runs` only). The event's name is the key here, its data is JSON of the schema. `id` of an `event` is the stream's: a
- * page that comes back says it in `Last-Event-ID` and misses none.
+ * page that comes back says it in `Last-Event-ID`, or in the address as `lastEventId`, and misses none. The first `run` has
+ * the id from which on events are told. What is silent for 15 s is told its health again.
  */
 import { z } from 'zod';
 import { eventSchema } from './machine.ts';

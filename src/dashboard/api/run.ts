@@ -1,5 +1,6 @@
 /** A run as lists and its own page show it. Times in ms since the epoch on Redis's clock; sizes in bytes. */
 import { z } from 'zod';
+import { type Estimate, VERDICTS } from '../../domain/estimate.ts';
 import { STEP_STAGES } from '../../domain/job.ts';
 import { MACHINE_STATUSES } from '../../domain/machine-record.ts';
 import { RUN_STATUSES } from '../../domain/run-record.ts';
@@ -11,25 +12,18 @@ export const stageSchema = z.enum(STEP_STAGES);
 export const saySchema = z.object({ by: z.string(), at: z.number(), reason: z.string().nullable() });
 export const savedErrorSchema = z.object({ code: z.string(), message: z.string(), retryable: z.boolean() });
 
-/** Will the run make its window? Deciding is pure: src/domain/estimate.ts. */
+/** Will the run make its window? */
+export type { Estimate };
 export const estimateSchema = z.object({
   /** When the last machine lands as things go; null: nothing is known yet, or nothing is left. */
   endsAt: z.number().nullable(),
-  /**
-   *   makes-it   it ends before the last moment from which a rollback fits
-   *   at-risk    it ends after that
-   *   misses-it  it ends after the window has closed
-   *   unknown    too little was measured
-   *   none       no window, or the run is over
-   */
-  verdict: z.enum(['makes-it', 'at-risk', 'misses-it', 'unknown', 'none']),
+  verdict: z.enum(VERDICTS),
   /** Bytes that are still to be moved, and the rate of the run as a whole that was assumed for them. */
   bytesLeft: z.number(),
   bytesPerSecond: z.number(),
   /** What it rests on, as sentences. */
   because: z.array(z.string()),
-});
-export type Estimate = z.infer<typeof estimateSchema>;
+}) satisfies z.ZodType<Estimate>;
 
 export const runSummarySchema = z.object({
   id: z.string(),

@@ -28,7 +28,7 @@ test('where nothing is in trouble, nothing is said of it', () => {
 describe('of a window it says', () => {
   const opensAt = NOW + 2 * HOUR_MS;
   const window = { ...makeRun().window, opensAt, closesAt: opensAt + HOUR_MS } as RunSummary['window'];
-  test.each<[string, RunSummary, string | undefined]>([
+  test.each<[string, RunSummary, string]>([
     [
       'how much it misses',
       estimated({ verdict: 'misses-it', endsAt: NOW + 4.5 * HOUR_MS }),
@@ -50,7 +50,11 @@ describe('of a window it says', () => {
       makeRun({ approval: { given: null, byAnother: false } }),
       'waits for approval',
     ],
-    ['nothing where there is none', makeRun({ window: null }), undefined],
+    [
+      'that there is none, and when it is done',
+      makeRun({ window: null }),
+      'done in about 2 h 50 min, no window to make',
+    ],
     ['how a run ended', makeRun({ status: 'landed', endedAt: NOW }), 'ended 4 h before its window closed'],
     [
       'how late a run ended',

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { ShownEvent } from '../../../src/dashboard/api/machine.ts';
-import { applyMessages, EVENTS_KEPT, NOTHING_LIVE } from '../../../src/dashboard/page/data/live-state.ts';
+import {
+  applyMessages,
+  EVENTS_KEPT,
+  type LiveMessage,
+  NOTHING_LIVE,
+} from '../../../src/dashboard/page/data/live-state.ts';
 import { makeMachines, makeRun, NOW } from './fixture-run.ts';
 
 const event = (id: number): ShownEvent => ({
@@ -26,8 +31,10 @@ describe('a batch of messages', () => {
   test('takes the last word where a machine is told of twice', () => {
     const [first] = machines;
     if (first === undefined) throw new Error('a machine');
-    const tell = (doneBytes: number) =>
-      ({ name: 'machines', data: { now: NOW, machines: [{ ...first, doneBytes }] } }) as const;
+    const tell = (doneBytes: number): LiveMessage => ({
+      name: 'machines',
+      data: { now: NOW, machines: [{ ...first, doneBytes }] },
+    });
     expect(applyMessages(full, [tell(1), tell(2)]).machines?.[0]?.doneBytes).toBe(2);
   });
 

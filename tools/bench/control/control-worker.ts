@@ -7,7 +7,7 @@ import { startPool } from '../../../src/queue/pool.ts';
 import { openQueues, queueConnection } from '../../../src/queue/queues.ts';
 import { startScheduler } from '../../../src/queue/scheduler.ts';
 import { PREFIX } from '../../../src/state/keys.ts';
-import { listenForStops } from '../../../src/state/signals.ts';
+import { listenForSignals } from '../../../src/state/signals.ts';
 import { openState } from '../../../src/state/state.ts';
 import {
   CONCURRENCY,
@@ -62,7 +62,11 @@ async function serveLandfall(): Promise<AsyncDisposable> {
   const open = { concurrency: CONCURRENCY, state, conductor, runStep, onError };
   const pools = await Promise.all(POOLS.map((stage) => startPool({ ...open, stage })));
   for (const pool of pools) stack.use(pool);
-  stack.use(await listenForStops(state.redis, (signal) => pools.forEach((pool) => void pool.stop(signal))));
+  stack.use(
+    await listenForSignals(state.redis, {
+      onStop: (signal) => pools.forEach((pool) => void pool.stop(signal)),
+    }),
+  );
   const owned = stack.move();
   return { [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -11,7 +11,7 @@ import { setServerNow } from './clock.ts';
 import { applyMessages, type LiveMessage, type LiveState, NOTHING_LIVE } from './live-state.ts';
 
 const NAMES: readonly LiveName[] = ['runs', 'run', 'machines', 'event', 'health'];
-/** Opening anew costs one answer: a run in which nothing happens may well be silent for that long. */
+/** A server that lives says how it is every 15 s; one of these may get lost. */
 const SILENCE_MS = 35_000;
 /** What is opened anew brings the whole state at once. */
 const ANSWER_MS = 8000;
@@ -88,7 +88,7 @@ function createLiveStream(run: string | null, onEnd: () => void): LiveStream {
     retryMs = RETRY_MS;
     clearTimeout(silence);
     silence = setTimeout(open, SILENCE_MS);
-    if (name === 'event' && lastEventId !== '') lastId = lastEventId;
+    if (lastEventId !== '') lastId = lastEventId;
     const message = { name, data: JSON.parse(data) } as LiveMessage;
     if ('now' in message.data && typeof message.data.now === 'number') setServerNow(message.data.now);
     pending.push(message);
@@ -133,7 +133,7 @@ function createLiveStream(run: string | null, onEnd: () => void): LiveStream {
 }
 
 function address(run: string | null, lastId: string): string {
-  const given = { ...(run === null ? {} : { run }), ...(lastId === '' ? {} : { after: lastId }) };
+  const given = { ...(run === null ? {} : { run }), ...(lastId === '' ? {} : { lastEventId: lastId }) };
   const query = new URLSearchParams(given).toString();
   return `/api/live${query === '' ? '' : `?${query}`}`;
 }

@@ -3,7 +3,7 @@ import type { RunSummary } from '../../api/run.ts';
 import { Moment } from '../components/moment.tsx';
 import { SignLabel } from '../status/sign-label.tsx';
 import { SignShape } from '../status/sign-shape.tsx';
-import { RUN_SIGNS } from '../status/words.ts';
+import { isOver, RUN_SIGNS } from '../status/words.ts';
 import { headlineOf } from '../view/headline.ts';
 import { formatBytes, formatDuration } from '../view/sizes.ts';
 import styles from './run-table.module.css';
@@ -55,6 +55,9 @@ function RunRow({ run, now }: { run: RunSummary; now: number }) {
       </th>
       <td>
         <SignLabel sign={RUN_SIGNS[run.status]} />
+        {run.approval?.given === null && !isOver(run) && (
+          <span className={styles.under}>waits for approval</span>
+        )}
         {run.archivedAt !== null && <span className={styles.under}>archived</span>}
       </td>
       <td>
@@ -71,7 +74,7 @@ function RunRow({ run, now }: { run: RunSummary; now: number }) {
       <td className={styles.wide}>
         {run.endedAt === null ? 'not over' : formatDuration(run.endedAt - run.createdAt)}
       </td>
-      <td className={styles.wide}>{formatBytes(run.doneBytes)}</td>
+      <td className={styles.wide}>{run.doneBytes === 0 ? '–' : formatBytes(run.doneBytes)}</td>
     </tr>
   );
 }

@@ -8,7 +8,7 @@ import { useNow } from '../data/clock.ts';
 import { useLive } from '../data/use-live.ts';
 import { useResource } from '../data/use-resource.ts';
 import { useBanner } from '../shell/link-banner.tsx';
-import { groupRuns, sayOverview } from '../view/run-order.ts';
+import { groupRuns, type RunGroups, sayOverview } from '../view/run-order.ts';
 import { Calendar } from './calendar.tsx';
 import { RunCard } from './run-card.tsx';
 import { RunTable } from './run-table.tsx';
@@ -36,7 +36,7 @@ export function RunsPage() {
   const groups = groupRuns(runs, now);
   return (
     <>
-      <PageHead title={sayOverview(groups, now)} tabTitle="Runs" />
+      <PageHead title={sayOverview(groups, now)} tabTitle={tabTitleOf(groups)} />
       {groups.live.length > 0 && (
         <section className={styles.live} aria-label="Live runs">
           {groups.live.map((run) => (
@@ -67,4 +67,10 @@ export function RunsPage() {
       )}
     </>
   );
+}
+
+/** A tab among many says whether it is to be looked at. */
+function tabTitleOf({ live }: RunGroups): string {
+  const troubled = live.reduce((sum, run) => sum + run.troubled, 0);
+  return troubled === 0 ? 'Runs' : `(${troubled} in trouble) Runs`;
 }

@@ -1,6 +1,7 @@
 /** Says when what is shown may be old: the server is gone, or it cannot reach Redis. */
 import { useEffect, useState } from 'react';
 import { Notice } from '../components/notice.tsx';
+import { Sentence } from '../components/sentence.tsx';
 import { useNow } from '../data/clock.ts';
 import type { LiveState } from '../data/live-state.ts';
 import { formatDuration } from '../view/sizes.ts';
@@ -46,7 +47,11 @@ export function LinkBanner() {
   return (
     <div className={styles.banner}>
       <Notice tone="warn" role="alert" title="Redis does not answer: what is shown is old.">
-        <p>{state.health.message ?? 'Nothing is lost. This page goes on by itself once Redis answers.'}</p>
+        <p>
+          <Sentence
+            text={state.health.message ?? 'Nothing is lost. This page goes on by itself once Redis answers.'}
+          />
+        </p>
       </Notice>
     </div>
   );

@@ -2,9 +2,9 @@ import { Select } from '../components/select.tsx';
 import { useTheme } from '../theme/use-theme.ts';
 
 const OPTIONS = [
-  { value: 'system', text: 'As the system' },
-  { value: 'light', text: 'Light' },
-  { value: 'dark', text: 'Dark' },
+  { value: 'system', text: 'Theme: auto' },
+  { value: 'light', text: 'Theme: light' },
+  { value: 'dark', text: 'Theme: dark' },
 ] as const;
 
 export function ThemeSwitch() {

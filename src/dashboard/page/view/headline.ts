@@ -63,11 +63,19 @@ function windowOf(run: RunSummary, now: number): Claim | null {
   if (run.approval !== null && run.approval.given === null) {
     return { text: 'waits for approval', tone: 'warn', shape: 'pause' };
   }
-  if (window === null) return null;
+  if (window === null) return withoutWindow(run, now);
   if (now < window.opensAt) {
     return { text: `window opens in ${formatDuration(window.opensAt - now)}`, tone: 'idle', shape: 'clock' };
   }
   return { text: verdictOf(run, now), ...pick(VERDICT_SIGNS[run.estimate.verdict]) };
+}
+
+function withoutWindow({ estimate: { endsAt } }: RunSummary, now: number): Claim {
+  const text =
+    endsAt === null || endsAt <= now
+      ? 'no window to make'
+      : `done in about ${formatDuration(endsAt - now)}, no window to make`;
+  return { text, ...PLAIN };
 }
 
 function pick({ tone, shape }: Sign): Pick<Claim, 'tone' | 'shape'> {

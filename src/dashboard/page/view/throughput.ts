@@ -26,7 +26,7 @@ export function seriesOf({ samples, everyMs }: Throughput): Series {
   return [times, rates, limits];
 }
 
-export function sayThroughput({ samples }: Throughput): string {
+export function sayThroughput({ samples, everyMs }: Throughput): string {
   const [first] = samples;
   const last = samples.at(-1);
   if (first === undefined || last === undefined) return 'Nothing has moved yet.';
@@ -35,7 +35,7 @@ export function sayThroughput({ samples }: Throughput): string {
   const limit = last.limitBytesPerSecond;
   return (
     `${formatRate(last.bytesPerSecond)} at last, ${formatRate(mean)} on average while something moved, ` +
-    `${formatRate(Math.max(...rates))} at most, over ${formatDuration(last.at - first.at)}; ` +
+    `${formatRate(Math.max(...rates))} at most, over ${formatDuration(last.at - first.at + everyMs)}; ` +
     `${limit === null ? 'no limit is set' : `the limit is ${formatRate(limit)}`}.`
   );
 }

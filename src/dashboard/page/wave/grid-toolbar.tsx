@@ -29,7 +29,7 @@ export function GridToolbar(props: { filter: Filter; onChange: (filter: Filter) 
         aria-pressed={filter.isFailingOnly}
         onClick={() => onChange({ ...filter, isFailingOnly: !filter.isFailingOnly })}
       >
-        <SignShape shape="cross" tone="bad" />
+        {troubled > 0 && <SignShape shape="cross" tone="bad" />}
         Only in trouble ({troubled})
       </Button>
       <Select

@@ -50,6 +50,7 @@ function Wave({ detail }: { detail: RunDetail }) {
     <>
       <PageHead
         title={run.id}
+        tabTitle={run.troubled === 0 ? run.id : `(${run.troubled} in trouble) ${run.id}`}
         trail={TRAIL}
         aside={<ActionBar run={run} on={{ kind: 'run' }} machines={machines} />}
       >

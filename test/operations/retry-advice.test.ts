@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { adviseRetry } from '../../src/cli/retry-advice.ts';
 import type { ErrorCode } from '../../src/domain/errors.ts';
 import type { MachineRecord } from '../../src/domain/machine-record.ts';
+import { adviseRetry } from '../../src/operations/retry-advice.ts';
 import { createMachine, createRecord } from '../fakes/machine.ts';
 
 function failedAt(name: string, key: string, code: ErrorCode): MachineRecord {

@@ -1,0 +1,111 @@
+/**
+ * All that is shown of one run, kept up to date for whoever looks: a round reads once, however many look. Revisions say
+ * what changed since a look: whoever comes late gets all of it, whoever comes again only the news.
+ */
+import { stepKey } from '../../domain/job.ts';
+import { isUnderWay, type MachineRecord } from '../../domain/machine-record.ts';
+import { isEnded, type RunCounts, type RunRecord } from '../../domain/run-record.ts';
+import { unservedBy } from '../../operations/served-pools.ts';
+import type { Heartbeat } from '../../state/heartbeats.ts';
+import type { StepProgress } from '../../state/progress-board.ts';
+import type { State } from '../../state/state.ts';
+import type { RunDetail, RunSummary } from '../api/run.ts';
+import { createEventBook, type EventBook } from './event-book.ts';
+import { createLineBook, type LineBook } from './line-book.ts';
+import { openMachineReader } from './machine-reader.ts';
+import { createRunEstimate } from './run-estimate.ts';
+import { showGroups, summarizeRun } from './run-summary.ts';
+import { sumMachines } from './run-totals.ts';
+
+export type RunBoard = {
+  id: string;
+  /** Reads what changed. `workers`: those that live. */
+  refresh(run: RunRecord, workers: readonly Heartbeat[]): Promise<void>;
+  records: ReadonlyMap<string, MachineRecord>;
+  lines: LineBook;
+  events: EventBook;
+  summary(): RunSummary;
+  /** The same, written once however many pages get it. */
+  summaryJson(): string;
+  /** Of the newest round, on Redis's clock. */
+  now(): number;
+  detail(): RunDetail;
+};
+
+type Round = { run: RunRecord; counts: RunCounts; now: number; summary: RunSummary; json?: string };
+
+export async function openRunBoard(
+  state: State,
+  { run: first, workers }: { run: RunRecord; workers: readonly Heartbeat[] },
+): Promise<RunBoard> {
+  const { id } = first;
+  // Before the records are read: what happens meanwhile is read once more.
+  const events = createEventBook(state, { run: id, newestId: await state.events.newestId(id) });
+  const { records, read } = await openMachineReader(state, { run: id, names: first.machines });
+  const lines = createLineBook();
+  const estimate = createRunEstimate(state);
+  let active: readonly string[] = [];
+
+  const look = async (
+    run: RunRecord,
+    changed: readonly string[],
+    workers: readonly Heartbeat[],
+  ): Promise<Round> => {
+    const [counts, now] = await Promise.all([state.machines.counts(id), state.clock.now()]);
+    const wereActive = active;
+    active = [...records.values()]
+      .filter(({ status }) => isUnderWay(status))
+      .map(({ machine }) => machine.name);
+    const progress = await state.progress.readSteps(id, stepsUnderWay(records, active));
+    const redrawn = new Set([...changed, ...wereActive, ...active]);
+    lines.draw(pick(records, redrawn), { progress, now });
+    const due = await estimate.at({ run, records, progress, now, isStale: changed.length > 0 });
+    const unserved = isEnded(run.status) ? [] : unservedBy(workers, run.wave.source.site);
+    const totals = sumMachines(records.values(), progress);
+    return { run, counts, now, summary: summarizeRun({ run, counts, totals, unserved, estimate: due, now }) };
+  };
+
+  let round: Round = await look(first, first.machines, workers);
+  return {
+    id,
+    records,
+    lines,
+    events,
+    async refresh(run, workers) {
+      const news = await events.read();
+      round = await look(run, await read(news), workers);
+    },
+    summary: () => round.summary,
+    summaryJson() {
+      round.json ??= JSON.stringify(round.summary);
+      return round.json;
+    },
+    now: () => round.now,
+    detail: () => ({
+      now: round.now,
+      run: round.summary,
+      groups: showGroups(round.run, round.counts),
+      machines: lines.inOrder(),
+      onFailure: round.run.wave.machines[0]?.onFailure ?? null,
+      eventId: events.newestId(),
+    }),
+  };
+}
+
+function pick(records: ReadonlyMap<string, MachineRecord>, names: Iterable<string>): MachineRecord[] {
+  return [...names].flatMap((name) => records.get(name) ?? []);
+}
+
+/** A stage is shown as a whole: of what is under way, its finished disks, too. */
+function stepsUnderWay(
+  records: ReadonlyMap<string, MachineRecord>,
+  active: readonly string[],
+): Pick<StepProgress, 'machine' | 'step'>[] {
+  return pick(records, active).flatMap(({ machine, steps }) => {
+    const all = Object.values(steps);
+    const stages = new Set(all.filter(({ state }) => state === 'active').map(({ stage }) => stage));
+    return all
+      .filter(({ stage }) => stages.has(stage))
+      .map((step) => ({ machine: machine.name, step: stepKey(step) }));
+  });
+}

@@ -1,0 +1,35 @@
+/** What keeps a run from starting more machines. Pure. */
+import { isWindowOver, phaseOf } from '../domain/advance-wave.ts';
+import { isEnded, type RunRecord, type Say } from '../domain/run-record.ts';
+import { formatMoment, formatSpanUntil } from '../domain/zoned-time.ts';
+import { describeSay } from './say.ts';
+
+/** Why no machine starts now; null: nothing stands in the way, or all is over. */
+export function whyNothingStarts(
+  run: RunRecord,
+  now: number,
+  nameSay: (say: Say) => string = (say) => describeSay(say, now),
+): string | null {
+  const { id, hold, window, wave } = run;
+  if (run.archivedAt !== null || isEnded(run.status)) return null;
+  if (hold !== null) return `Held by ${nameSay(hold)}. \`landfall release ${id}\` lets it go on.`;
+  const phase = phaseOf(run, now);
+  const opens =
+    window === null || wave.window === null || now >= window.opensAt
+      ? ''
+      : `opens ${formatMoment(window.opensAt, wave.window.timezone)}, in ${formatSpanUntil(window.opensAt - now)}`;
+  switch (phase) {
+    case 'open':
+      return null;
+    case 'early':
+      return `Waits for its window: ${opens}. \`landfall cutover ${id} --now\` opens it at once.`;
+    case 'unapproved':
+      return `Waits for approval: \`landfall approve ${id}\`.${opens === '' ? '' : ` Its window ${opens}.`}`;
+    case 'over':
+      return isWindowOver(run, now)
+        ? `Its window has closed. \`landfall cutover ${id} --now --until 4h\` opens it again.`
+        : 'Its window has closed; what has not started waits for the next one.';
+    default:
+      return phase satisfies never;
+  }
+}

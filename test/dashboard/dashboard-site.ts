@@ -1,0 +1,66 @@
+/** A dashboard over a real Redis and on a real port, for one test file. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type App, openApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { openLoopbackAccess } from '../../src/dashboard/loopback-access.ts';
+import { type Dashboard, startDashboard } from '../../src/dashboard/server.ts';
+import type { RedisServer } from '../../src/state/redis-server.ts';
+import { startTestRedis } from '../fakes/redis.ts';
+
+export type DashboardSite = AsyncDisposable & {
+  app: App;
+  redis: RedisServer;
+  url: string;
+  folder: string;
+  /** What it logged of its own faults. */
+  faults: string[];
+  get(path: string, init?: RequestInit): Promise<{ status: number; body: unknown; headers: Headers }>;
+  post(path: string, body: unknown): Promise<{ status: number; body: unknown }>;
+  /** A second server over the same Redis. */
+  startAnother(): Promise<Dashboard>;
+};
+
+export async function openDashboardSite(): Promise<DashboardSite> {
+  await using stack = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'landfall-dashboard-'));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const redis = stack.use(await startTestRedis());
+  const config = readConfig({ LANDFALL_HOME: folder, REDIS_URL: redis.url, HOME: folder }, folder);
+  const app = stack.use(await openApp(config));
+  const faults: string[] = [];
+  const start = (): Promise<Dashboard> =>
+    startDashboard({
+      app,
+      access: openLoopbackAccess({ name: 'ada@ops', version: '0.0.0' }),
+      listen: { host: '127.0.0.1', port: 0 },
+      log: (level, message) => void (level === 'error' && faults.push(message)),
+      version: '0.0.0',
+      pageFolder: join(folder, 'page'),
+    });
+  const { url } = stack.use(await start());
+  const ask: DashboardSite['get'] = async (path, init) => {
+    const response = await fetch(new URL(path, url), init);
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') === true;
+    return { status: response.status, body: isJson ? JSON.parse(text) : text, headers: response.headers };
+  };
+  const owned = stack.move();
+  return {
+    app,
+    redis,
+    url,
+    folder,
+    faults,
+    get: ask,
+    post: (path, body) =>
+      ask(path, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json' },
+      }),
+    startAnother: start,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
