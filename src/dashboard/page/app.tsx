@@ -14,6 +14,8 @@ import { Shell } from './shell/shell.tsx';
 // What is not seen first is fetched when it is wanted.
 const WavePage = lazy(() => import('./wave/wave-page.tsx'));
 const MachinePage = lazy(() => import('./machine/machine-page.tsx'));
+const FleetAuditPage = lazy(() => import('./audit/fleet-audit-page.tsx'));
+const RunAuditPage = lazy(() => import('./audit/run-audit-page.tsx'));
 const WorkersPage = lazy(() => import('./workers/workers-page.tsx'));
 
 export function App() {
@@ -47,8 +49,10 @@ function Pages() {
       <Route path="/" component={RunsPage} />
       <Route path="/login" component={LoginPage} />
       <Route path="/workers" component={WorkersPage} />
+      <Route path="/audit" component={FleetAuditPage} />
       {/* A page of its own for each run and machine: nothing of one is kept for the next. */}
       <Route path="/runs/:run">{({ run }) => <WavePage key={run} run={run} />}</Route>
+      <Route path="/runs/:run/audit">{({ run }) => <RunAuditPage key={run} run={run} />}</Route>
       <Route path="/runs/:run/machines/:machine">
         {({ run, machine }) => <MachinePage key={`${run}/${machine}`} run={run} machine={machine} />}
       </Route>

@@ -8,7 +8,8 @@
  *   data/              api (typed requests), live (server-sent events), useResource, session, clock
  *   view/              pure view logic in plain `.ts` without DOM: tested by test/dashboard/page
  *   shell/             header, navigation, banners
- *   runs/ wave/ machine/ workers/ actions/ login/   one folder per page, `x-page.tsx` its root
+ *   events/            what happened, with its filter: of a machine, of a run's audit trail
+ *   runs/ wave/ machine/ workers/ actions/ audit/ login/   one folder per page, `x-page.tsx` its root
  *
  * - Of the rest of Landfall only types of ../api are imported: the server is reached by `data/api.ts` alone.
  * - The content security policy is `default-src 'self'`: no <style> and no style="" in markup. React's `style` prop is fine

@@ -6,6 +6,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
 import type { MachineLine } from '../../../src/dashboard/api/run.ts';
+import { answerMore } from './fixture-answers.ts';
 import { makeDetail, makeMachines, makeRuns, NOW } from './fixture-run.ts';
 
 const PAGE = 'dist/page';
@@ -28,7 +29,8 @@ createServer((request, response) => {
   );
   const url = new URL(request.url ?? '/', 'http://localhost');
   if (url.pathname === '/api/live') live(url, request, response);
-  else if (url.pathname.startsWith('/api/')) answer(url.pathname, response);
+  else if (url.pathname.startsWith('/api/'))
+    void readBody(request).then((body) => answer(url, body, response));
   else page(url.pathname, response);
 }).listen(Number(port), '127.0.0.1');
 
@@ -49,22 +51,27 @@ function advance(line: MachineLine): MachineLine {
   return { ...line, doneBytes: Math.min(line.totalBytes, line.doneBytes + line.bytesPerSecond * 5) };
 }
 
-function answer(path: string, response: ServerResponse): void {
-  const [, , room, id, what] = path.split('/');
+function answer(url: URL, body: unknown, response: ServerResponse): void {
+  const [, , room, id, what] = url.pathname.split('/');
   const run = runs.find((each) => each.id === decodeURIComponent(id ?? ''));
-  if (room === 'session') {
-    send(response, 200, { user: { name: 'you', role: 'approver' }, login: 'none', version: '0.1.0' });
-  } else if (room === 'runs' && id === undefined) {
+  if (room === 'runs' && id === undefined) {
     send(response, 200, { now: now(), runs });
   } else if (room === 'runs' && run !== undefined && what === undefined) {
     send(response, 200, { ...makeDetail(run, machines), now: now() });
   } else if (room === 'runs' && what === 'throughput') {
     send(response, 200, throughput());
-  } else if (room === 'runs' && what === 'events') {
-    send(response, 200, { events: [], hasMore: false });
   } else {
-    send(response, 404, { error: { code: 'UNKNOWN', message: `There is no ${path}. See all runs at /.` } });
+    const more = answerMore({ url, body, runs, machines, now: now(), tick: tick() });
+    const missing = { code: 'not-found', message: `There is no ${url.pathname}. See all runs at /.` };
+    if (more?.png !== undefined) response.writeHead(200, { 'content-type': 'image/png' }).end(more.png);
+    else send(response, more?.status ?? 404, more?.body ?? { error: missing });
   }
+}
+
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  let text = '';
+  for await (const chunk of request) text += String(chunk);
+  return text === '' ? null : JSON.parse(text);
 }
 
 function throughput(): object {

@@ -9,8 +9,10 @@ export function Dialog(props: {
   children: ReactNode;
   /** Buttons, the one that acts last. */
   footer?: ReactNode;
+  /** For pictures: as wide as the screen lets it. */
+  isWide?: boolean;
 }) {
-  const { isOpen, title, onClose, children, footer } = props;
+  const { isOpen, title, onClose, children, footer, isWide = false } = props;
   const ref = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   useEffect(() => {
@@ -20,7 +22,13 @@ export function Dialog(props: {
     else dialog.close();
   }, [isOpen]);
   return (
-    <dialog ref={ref} className={styles.dialog} aria-labelledby={titleId} onClose={onClose}>
+    <dialog
+      ref={ref}
+      className={styles.dialog}
+      data-wide={isWide}
+      aria-labelledby={titleId}
+      onClose={onClose}
+    >
       {isOpen && (
         <>
           <h2 id={titleId} className={styles.title}>

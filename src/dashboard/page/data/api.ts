@@ -1,5 +1,6 @@
 /** Every request that the page makes. Paths are the server's (`/api/openapi.json` has them all). */
 import type { Action, Deed, Outcome, Preview } from '../../api/action.ts';
+import type { AuditList } from '../../api/audit.ts';
 import type { ConsoleText, DiskMap, MachineDetail, ShownEvent } from '../../api/machine.ts';
 import type { RunDetail, RunList, Throughput } from '../../api/run.ts';
 import type { Session } from '../../api/session.ts';
@@ -9,6 +10,14 @@ import { RequestProblem, readProblem } from './problem.ts';
 
 type Events = { events: ShownEvent[]; hasMore: boolean };
 type OfMachine = { run: string; machine: string };
+type EventsWanted = {
+  run: string;
+  machine?: string;
+  /** `audit`: who did what, and what came of it. */
+  kind?: 'audit';
+  before?: string;
+  limit?: number;
+};
 
 /** Longer than a server waits for a Redis that is away. */
 const TIMEOUT_MS = 20_000;
@@ -23,14 +32,18 @@ export const api = {
   throughput: (run: string, signal?: AbortSignal) =>
     get<Throughput>(`/api/runs/${part(run)}/throughput`, signal),
   /** Oldest first; `before` an event's id: the ones before it. */
-  events: (of: { run: string; machine?: string; before?: string; limit?: number }, signal?: AbortSignal) =>
-    get<Events>(`/api/runs/${part(of.run)}/events${query(of)}`, signal),
+  events: ({ run, ...rest }: EventsWanted, signal?: AbortSignal) =>
+    get<Events>(`/api/runs/${part(run)}/events${query(rest)}`, signal),
+  /** What is of no run, oldest first. */
+  audit: (of: { before?: string; limit?: number }, signal?: AbortSignal) =>
+    get<AuditList>(`/api/audit${query(of)}`, signal),
 
   machine: (of: OfMachine, signal?: AbortSignal) => get<MachineDetail>(machinePath(of), signal),
   diskMap: (of: OfMachine & { disk: string }, signal?: AbortSignal) =>
     get<DiskMap>(`${machinePath(of)}/disks/${part(of.disk)}/map`, signal),
-  console: (of: OfMachine & { offset: number }, signal?: AbortSignal) =>
-    get<ConsoleText>(`${machinePath(of)}/console?offset=${of.offset}`, signal),
+  /** Without an offset: its end. */
+  console: ({ offset, ...of }: OfMachine & { offset?: number }, signal?: AbortSignal) =>
+    get<ConsoleText>(`${machinePath(of)}/console${query({ offset })}`, signal),
   /** For an <img>. `fresh` makes the address of a newer picture differ. */
   screenshotPath: (of: OfMachine & { fresh?: number }) =>
     `${machinePath(of)}/screenshot${of.fresh === undefined ? '' : `?fresh=${of.fresh}`}`,
@@ -49,8 +62,8 @@ function machinePath({ run, machine }: OfMachine): string {
 
 const part = encodeURIComponent;
 
-function query({ machine, before, limit }: { machine?: string; before?: string; limit?: number }): string {
-  const given = Object.entries({ machine, before, limit }).filter(([, value]) => value !== undefined);
+function query(of: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(of).filter(([, value]) => value !== undefined);
   const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
   return text === '' ? '' : `?${text}`;
 }

@@ -31,6 +31,9 @@ export function Shell({ children }: { children: ReactNode }) {
             <a href="/queues" className={styles.link}>
               Queues
             </a>
+            <NavLink to="/audit" pattern="/audit">
+              Audit
+            </NavLink>
           </nav>
         )}
         <div className={styles.side}>
