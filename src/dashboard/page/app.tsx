@@ -10,6 +10,7 @@ import { SessionProvider, useSession } from './data/session.tsx';
 import { LoginPage } from './login/login-page.tsx';
 import { RunsPage } from './runs/runs-page.tsx';
 import { Shell } from './shell/shell.tsx';
+import { nameAt } from './view/path-names.ts';
 
 // What is not seen first is fetched when it is wanted.
 const WavePage = lazy(() => import('./wave/wave-page.tsx'));
@@ -51,10 +52,24 @@ function Pages() {
       <Route path="/workers" component={WorkersPage} />
       <Route path="/audit" component={FleetAuditPage} />
       {/* A page of its own for each run and machine: nothing of one is kept for the next. */}
-      <Route path="/runs/:run">{({ run }) => <WavePage key={run} run={run} />}</Route>
-      <Route path="/runs/:run/audit">{({ run }) => <RunAuditPage key={run} run={run} />}</Route>
+      <Route path="/runs/:run">
+        {() => {
+          const run = nameAt(location.pathname, 2);
+          return <WavePage key={run} run={run} />;
+        }}
+      </Route>
+      <Route path="/runs/:run/audit">
+        {() => {
+          const run = nameAt(location.pathname, 2);
+          return <RunAuditPage key={run} run={run} />;
+        }}
+      </Route>
       <Route path="/runs/:run/machines/:machine">
-        {({ run, machine }) => <MachinePage key={`${run}/${machine}`} run={run} machine={machine} />}
+        {() => {
+          const run = nameAt(location.pathname, 2);
+          const machine = nameAt(location.pathname, 4);
+          return <MachinePage key={`${run}/${machine}`} run={run} machine={machine} />;
+        }}
       </Route>
       <Route>
         <PageHead title="There is no such page" />

@@ -4,6 +4,8 @@ import { Sentence } from '../components/sentence.tsx';
 import { count } from '../view/sizes.ts';
 import styles from './action-dialog.module.css';
 
+const MOST_NAMED = 200;
+
 /** What would happen, the heaviest first; and the machines that it would happen to. */
 export function Consequences({ preview }: { preview: Preview }) {
   const { consequences, machines, refusal, isReversible } = preview;
@@ -35,9 +37,12 @@ export function Consequences({ preview }: { preview: Preview }) {
         <details className={styles.machines}>
           <summary>{count(machines.length, 'machine')} would change</summary>
           <ul>
-            {machines.map((name) => (
+            {machines.slice(0, MOST_NAMED).map((name) => (
               <li key={name}>{name}</li>
             ))}
+            {machines.length > MOST_NAMED && (
+              <li>and {count(machines.length - MOST_NAMED, 'more machine')}</li>
+            )}
           </ul>
         </details>
       )}

@@ -1,5 +1,5 @@
 /** A modal dialog: the browser's own, which keeps the focus inside, ends with Escape and gives the focus back. */
-import { type ReactNode, useEffect, useId, useRef } from 'react';
+import { type ReactNode, useEffect, useId, useLayoutEffect, useRef } from 'react';
 import styles from './dialog.module.css';
 
 export function Dialog(props: {
@@ -21,6 +21,11 @@ export function Dialog(props: {
     if (isOpen) dialog.showModal();
     else dialog.close();
   }, [isOpen]);
+  // One that is taken away while it is open gives the focus back, too.
+  useLayoutEffect(() => {
+    const dialog = ref.current;
+    return () => dialog?.close();
+  }, []);
   return (
     <dialog
       ref={ref}

@@ -26,10 +26,13 @@ export function EventsPanel({
   list,
   zone,
   title = 'Events and logs',
+  about = null,
 }: {
   list: EventList;
   zone: string | null;
   title?: string;
+  /** The machine that all of them are about. */
+  about?: string | null;
 }) {
   const [kind, setKind] = useState<EventKind>('all');
   const [search, setSearch] = useState('');
@@ -69,7 +72,7 @@ export function EventsPanel({
       {rows !== null && (
         <ol className={styles.list} aria-label={`${title}, newest first`}>
           {rows.slice(0, most).map((event) => (
-            <EventRow key={event.id} event={event} zone={zone} />
+            <EventRow key={event.id} event={event} zone={zone} about={about} />
           ))}
         </ol>
       )}

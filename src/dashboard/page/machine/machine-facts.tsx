@@ -6,6 +6,7 @@ import { Moment } from '../components/moment.tsx';
 import { Panel } from '../components/panel.tsx';
 import { useNow } from '../data/clock.ts';
 import { formatBytes, formatDuration, formatRate, percentOf } from '../view/sizes.ts';
+import styles from './machine-page.module.css';
 
 /** What it is, how far it is, where it landed. */
 export function MachineFacts({ detail, line }: { detail: MachineDetail; line: MachineDetail['line'] }) {
@@ -40,13 +41,15 @@ export function MachineFacts({ detail, line }: { detail: MachineDetail; line: Ma
   );
   return (
     <Panel title="Where it stands">
-      <Facts facts={facts} />
-      <Bar
-        label={`${percent} percent of the bytes are moved`}
-        parts={[
-          { share: totalBytes === 0 ? 0 : doneBytes / totalBytes, tone: line.isTroubled ? 'bad' : 'go' },
-        ]}
-      />
+      <div className={styles.facts}>
+        <Facts facts={facts} />
+        <Bar
+          label={`${percent} percent of the bytes are moved`}
+          parts={[
+            { share: totalBytes === 0 ? 0 : doneBytes / totalBytes, tone: line.isTroubled ? 'bad' : 'go' },
+          ]}
+        />
+      </div>
     </Panel>
   );
 }

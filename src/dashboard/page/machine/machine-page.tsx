@@ -90,7 +90,7 @@ function Machine({ detail, onStale }: { detail: MachineDetail; onStale: () => vo
         </div>
       </div>
       <LedgerPanel ledger={detail.ledger} zone={zone} />
-      <EventsPanel list={events} zone={zone} />
+      <EventsPanel list={events} zone={zone} about={name} />
     </>
   );
 }

@@ -99,39 +99,25 @@ function barsOf(step: StepShown, events: readonly StepEvent[], now: number): Try
   return [...bars, ...lastBar(step, { open, known: bars, now })];
 }
 
-/** The try that goes on, or all that is known of a step whose events are gone. */
+/** The try that goes on, the end that no event told of, or all that is known of a step whose events are gone. */
 function lastBar(
   step: StepShown,
   of: { open: { from: number; try: number } | null; known: readonly TryBar[]; now: number },
 ): TryBar[] {
   const { state, startedAt, endedAt, notBefore, error } = step;
   const { open, known, now } = of;
-  const from = open?.from ?? (known.length === 0 ? startedAt : null);
-  if (from === null) return [];
+  const last = known.at(-1) ?? null;
+  const from = open?.from ?? last?.to ?? startedAt;
+  if (from === null || state === 'pending') return [];
+  const bar = { try: step.try, from, error: null };
   if (state === 'active') {
-    const isWaiting = notBefore !== null && notBefore > now;
-    if (!isWaiting && startedAt === null) return [];
-    return [
-      {
-        try: step.try,
-        from,
-        to: isWaiting ? notBefore : null,
-        state: isWaiting ? 'waiting' : 'active',
-        error: null,
-      },
-    ];
+    if (notBefore !== null && notBefore > now) return [{ ...bar, to: notBefore, state: 'waiting' }];
+    return startedAt === null ? [] : [{ ...bar, to: null, state: 'active' }];
   }
-  if (known.length > 0 || state === 'pending') return [];
-  const isDone = state === 'done';
-  return [
-    {
-      try: step.try,
-      from,
-      to: endedAt ?? now,
-      state: isDone ? 'done' : 'failed',
-      error: isDone ? null : (error?.message ?? null),
-    },
-  ];
+  if (last !== null && (last.state === state || endedAt === null)) return [];
+  const to = Math.max(from, endedAt ?? now);
+  if (state === 'done') return [{ ...bar, to, state }];
+  return [{ ...bar, to, state, error: error?.message ?? null }];
 }
 
 function beganBefore({ startedAt }: StepShown, event: StepEvent): { from: number; try: number } | null {

@@ -27,7 +27,7 @@ export function PoolTable({ pools, onChanged }: { pools: readonly Pool[]; onChan
             <th scope="col">Later</th>
             <th scope="col">At once, each process</th>
             <th scope="col">
-              <span className={styles.none}>Change</span>
+              <span className={styles.hidden}>Change</span>
             </th>
           </tr>
         </thead>
