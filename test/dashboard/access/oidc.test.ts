@@ -173,6 +173,14 @@ describe('the login', () => {
     expect(answer.text).toContain('access_denied (they said no &lt;script&gt;)');
   });
 
+  test('is begun sixty times a minute from one address, and no more is kept', async () => {
+    await using dashboard = await start(provider);
+    const statuses: number[] = [];
+    for (let i = 0; i < 65; i++) statuses.push((await dashboard.ask('/api/login/oidc')).status);
+    expect(statuses.filter((status) => status === 303).length).toBe(60);
+    expect(statuses.at(-1)).toBe(429);
+  });
+
   test('of somebody without a role is refused, by name', async () => {
     await using dashboard = await start(provider, { LANDFALL_OIDC_ROLES: 'operator=others' });
     const answer = await comeBack(dashboard, await goToProvider(dashboard));

@@ -186,6 +186,16 @@ describe('with tokens', () => {
     expect((await login(dashboard, token, { 'x-forwarded-for': '10.9.9.9' })).status).toBe(429);
   });
 
+  test('what a proxy has its users log in with is not taken for a token', async () => {
+    const token = await ground.addToken('ann', 'viewer');
+    await using dashboard = await ground.start({}, PUBLIC);
+    const authorization = `Basic ${Buffer.from('ann:secret').toString('base64')}`;
+    const opened = await login(dashboard, token, { authorization });
+    const headers = { authorization, cookie: cookiesOf(opened) };
+    for (let i = 0; i < 12; i++) expect((await dashboard.ask('/api/see', { headers })).status).toBe(200);
+    expect((await dashboard.ask('/api/see', { headers: { authorization } })).status).toBe(401);
+  });
+
   test('a team that logs in together is no attack', async () => {
     const token = await ground.addToken('ann', 'viewer');
     await using dashboard = await ground.start({}, PUBLIC);
