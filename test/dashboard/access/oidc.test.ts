@@ -196,6 +196,14 @@ describe('the login', () => {
     expect(answer.text).toContain('LANDFALL_OIDC_NAME_CLAIM');
   });
 
+  test('knows people by one line of text, whatever they call themselves there', async () => {
+    await using own = await startLoginProvider({ redirectUri: CALLBACK, claimsAt: 'id-token' });
+    own.person = person({ preferred_username: 'kim\u001b[2J\nroot \u202e', groups: ['ops'] });
+    await using dashboard = await start(own);
+    await comeBack(dashboard, await goToProvider(dashboard));
+    expect(dashboard.audited.map(({ by }) => by)).toEqual(['kim [2J root']);
+  });
+
   test('may go by a claim within another', async () => {
     await using own = await startLoginProvider({ redirectUri: CALLBACK, claimsAt: 'id-token' });
     own.person = person({ preferred_username: 'kim', realm_access: { roles: ['ops'] } });
