@@ -3,7 +3,8 @@ FROM node:24-bookworm-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json vite.config.ts ./
+COPY tools/weigh-page.ts tools/
 COPY src src
 COPY adapters adapters
 # The image brings Node: the optional one for older machines would only add 120 MB.

@@ -1,9 +1,10 @@
 /**
- * Brings a clone to where its npm scripts work: npm packages, Node 24 among them, then Debian packages.
+ * Brings a clone to where its npm scripts work: npm packages, Node 24 among them, the dashboard's page where it
+ * is served, then Debian packages.
  * `node tools/setup.mjs [run|demo|weekend|test|bench|peers]`. Plain JavaScript: it runs on Node 20 before anything is installed.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
@@ -17,6 +18,11 @@ import {
 
 const OLDEST_FOR_SETUP = 20;
 const OLDEST_FOR_LANDFALL = [22, 18];
+
+/** What the dashboard's page is built from, and the file that its build writes. */
+const PAGE_SOURCES = ['src/dashboard/page', 'vite.config.ts', 'package-lock.json'];
+const BUILT_PAGE = 'dist/page/index.html';
+const PURPOSES_WITH_PAGE = ['demo', 'test'];
 
 const rootFolder = fileURLToPath(new URL('..', import.meta.url));
 
@@ -33,7 +39,7 @@ async function setUp(purpose) {
   if (!PURPOSES.includes(purpose)) {
     return fail(`There is no set-up for "${purpose}": say one of ${PURPOSES.join(', ')}.`);
   }
-  return installNpmPackages() || checkNode() || (await installDebianPackages(purpose));
+  return installNpmPackages() || checkNode() || buildPage(purpose) || (await installDebianPackages(purpose));
 }
 
 function installNpmPackages() {
@@ -90,6 +96,33 @@ function checkNode() {
     `Landfall needs Node ${OLDEST_FOR_LANDFALL.join('.')} or later, this is ${process.versions.node}, and npm has no ` +
       `Node 24 for ${process.platform}-${process.arch}: install Node 24.`,
   );
+}
+
+/** The dashboard serves a built page. Whoever installed the published package has one, and none of its sources. */
+function buildPage(purpose) {
+  if (!PURPOSES_WITH_PAGE.includes(purpose) || !isPageOutdated()) return 0;
+  say("The dashboard's page is not built, or is older than its sources: building it.");
+  const { status } = spawnSync('npm', ['run', '--silent', 'build:page'], {
+    cwd: rootFolder,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  return status === 0 ? 0 : fail("The dashboard's page could not be built (see above).");
+}
+
+function isPageOutdated() {
+  const sources = PAGE_SOURCES.map((path) => join(rootFolder, path)).filter((path) => existsSync(path));
+  if (!sources.includes(join(rootFolder, PAGE_SOURCES[0]))) return false;
+  const builtFile = join(rootFolder, BUILT_PAGE);
+  if (!existsSync(builtFile)) return true;
+  const builtAt = statSync(builtFile).mtimeMs;
+  return sources.flatMap(listFiles).some((file) => statSync(file).mtimeMs > builtAt);
+}
+
+/** Folders too: a file that was removed changes only its folder. */
+function listFiles(path) {
+  if (!statSync(path).isDirectory()) return [path];
+  const inside = readdirSync(path, { recursive: true }).map((name) => join(path, name));
+  return [path, ...inside];
 }
 
 async function installDebianPackages(purpose) {

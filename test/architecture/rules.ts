@@ -6,6 +6,8 @@ export type Import = { from: string; to: string /** Erased when the program runs
 
 /** What each room of `src` may import beside itself and `processes`, which every room but domain may use. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  // Runs in browsers: of everything else it knows the shapes that the dashboard's API speaks in.
+  page: [],
   domain: [],
   processes: ['domain'],
   workflow: ['domain'],
@@ -37,6 +39,7 @@ const PACKAGES: readonly { name: RegExp; only: readonly string[] }[] = [
   { name: /^@(aws-sdk|smithy)\//, only: ['adapters/targets/aws', 'src/sandbox/seed.ts'] },
   { name: /^@azure\//, only: ['adapters/targets/azure'] },
   { name: /^nodemailer$/, only: ['notify'] },
+  { name: /^(react|react-dom|radix-ui|wouter|uplot|@tanstack\/.*)(\/|$)/, only: ['page'] },
   // Native code: what it may call is declared in one place.
   { name: /^koffi$/, only: ['src/images/deflate.ts'] },
   // A child process that another room starts would outlive a killed parent; the detached `up` is meant to.
@@ -69,9 +72,10 @@ const RE_EXPORT = /^\s*export\s+(?:type\s+)?(?:\{[^}]*\}|\*(?:\s+as\s+\w+)?)\s*f
 const DYNAMIC_IMPORT = /\bimport\(\s*['"`]([^'"`]+)['"`]/g;
 
 /** Why this import is forbidden; null when it is allowed. */
-export function judgeImport({ from, to }: Import): string | null {
+export function judgeImport({ from, to, isTypeOnly = false }: Import): string | null {
   const room = roomOf(from);
   if (EVERYWHERE.has(room)) return null;
+  if (room === 'page' && isTypeOnly && to.startsWith('src/dashboard/api/')) return null;
   return isFile(to) ? judgeFile({ from, to, room }) : judgePackage({ from, to, room });
 }
 
@@ -84,7 +88,9 @@ function judgeFile({ from, to, room }: Import & { room: string }): string | null
     return `${from} imports ${to}: of images, the sandbox may import the header guard only`;
   }
   const isAllowed =
-    target === room || allowed.includes(target) || (target === 'processes' && room !== 'domain');
+    target === room ||
+    allowed.includes(target) ||
+    (target === 'processes' && room !== 'domain' && room !== 'page');
   return isAllowed ? null : `${from} imports ${to}: ${room} may not import ${target}`;
 }
 
@@ -150,6 +156,7 @@ function isFile(to: string): boolean {
 function roomOf(path: string): string {
   const [top = '', second = '', third] = path.split('/');
   if (top !== 'src') return top;
+  if (path.startsWith('src/dashboard/page/')) return 'page';
   if (third !== undefined) return second;
   return second === 'config.ts' ? 'config' : 'app';
 }

@@ -1,4 +1,4 @@
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -85,6 +85,55 @@ describe('the npm packages of a clone', () => {
   async function writeLock(name: string, packages: object): Promise<void> {
     await writeFile(join(clone, name), JSON.stringify({ packages: { '': {}, ...packages } }));
   }
+});
+
+describe("the dashboard's page of a clone", () => {
+  const BUILD = 'run --silent build:page';
+  let clone: string;
+  beforeEach(async () => {
+    clone = join(machine, 'clone');
+    await mkdir(join(clone, 'node_modules/.bin'), { recursive: true });
+    await symlink(process.execPath, join(clone, 'node_modules/.bin/node'));
+    await cp(join(root, 'tools/setup.mjs'), join(clone, 'tools/setup.mjs'));
+    await cp(join(root, 'tools/debian-packages.mjs'), join(clone, 'tools/debian-packages.mjs'));
+    await mkdir(join(clone, 'src/dashboard/page/shell'), { recursive: true });
+    await writeFile(join(clone, 'src/dashboard/page/shell/shell.tsx'), '');
+    await standIn('npm', 'mkdir -p dist/page && touch dist/page/index.html');
+  });
+
+  test('is built where there is none, and then left alone', async () => {
+    expect((await setUp(clone, 'demo', path())).stdout).toContain('building it');
+    expect(await calls('npm')).toEqual([BUILD]);
+    expect((await setUp(clone, 'demo', path())).stdout).not.toContain('building it');
+    expect(await calls('npm')).toEqual([BUILD]);
+  });
+
+  test('is built again when a source is newer, or was removed', async () => {
+    await setUp(clone, 'demo', path());
+    const source = join(clone, 'src/dashboard/page/shell/shell.tsx');
+    const later = new Date(Date.now() + 10_000);
+    await utimes(source, later, later);
+    await setUp(clone, 'demo', path());
+    expect(await calls('npm')).toEqual([BUILD, BUILD]);
+    await rm(source);
+    await utimes(join(clone, 'src/dashboard/page/shell'), later, later);
+    await setUp(clone, 'demo', path());
+    expect(await calls('npm')).toEqual([BUILD, BUILD, BUILD]);
+  });
+
+  test('that cannot be built ends the set-up', async () => {
+    await standIn('npm', 'exit 1');
+    const { exitCode, stderr } = await setUp(clone, 'demo', path());
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('could not be built');
+  });
+
+  test('is not asked for where nothing serves it, or where a package brings it built', async () => {
+    await setUp(clone, 'run', path());
+    await rm(join(clone, 'src'), { recursive: true });
+    await setUp(clone, 'demo', path());
+    await expect(calls('npm')).rejects.toThrow('ENOENT');
+  });
 });
 
 describe('Debian packages', () => {

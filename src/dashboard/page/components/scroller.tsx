@@ -1,0 +1,24 @@
+import type { ReactNode, Ref, UIEventHandler } from 'react';
+
+/** Something that scrolls by itself: it can have the focus, so that the keyboard scrolls it, and says what it is. */
+export function Scroller(props: {
+  label: string;
+  className: string | undefined;
+  children: ReactNode;
+  ref?: Ref<HTMLElement>;
+  onScroll?: UIEventHandler<HTMLElement>;
+}) {
+  const { label, className, children, ref, onScroll } = props;
+  return (
+    <section
+      ref={ref}
+      className={className}
+      aria-label={label}
+      onScroll={onScroll}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard.
+      tabIndex={0}
+    >
+      {children}
+    </section>
+  );
+}
