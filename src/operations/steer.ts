@@ -69,10 +69,7 @@ export async function releaseMachines(
   { run, machines, reason }: MachinesAction,
   deps: SteerDeps,
 ): Promise<string[]> {
-  if (run.archivedAt !== null) throw archived(run);
-  const isOver = isWindowOver(run, await deps.state.clock.now());
-  const held = machines.find(({ status }) => status === 'held');
-  if (isOver && held !== undefined) throw windowIsOver(run, held);
+  refuseRelease({ run, machines }, await deps.state.clock.now());
   const changed: string[] = [];
   for (const { machine } of machines) {
     const at = { run: run.id, machine: machine.name, reason };
@@ -80,6 +77,16 @@ export async function releaseMachines(
       changed.push(machine.name);
   }
   return changed;
+}
+
+/** What `releaseMachines` throws before it does anything. */
+export function refuseRelease(
+  { run, machines }: Pick<MachinesAction, 'run' | 'machines'>,
+  now: number,
+): void {
+  if (run.archivedAt !== null) throw archived(run);
+  const held = machines.find(({ status }) => status === 'held');
+  if (held !== undefined && isWindowOver(run, now)) throw windowIsOver(run, held);
 }
 
 /** Pauses machines where they are; an attempt under way ends, and goes on from there once they are released. */
