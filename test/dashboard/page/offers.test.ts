@@ -6,6 +6,7 @@ const run = makeRun();
 const whole = { kind: 'run' } as const;
 const waiting = makeMachine(0);
 const moving = makeMachine(1, { status: 'moving' });
+const ERROR = { code: 'X', message: 'x', retryable: true };
 const failed = makeMachine(2, { status: 'failed', isTroubled: true });
 const landed = makeMachine(3, { status: 'landed' });
 const committed = makeMachine(4, { status: 'landed', committedAt: NOW });
@@ -61,7 +62,7 @@ describe('of machines', () => {
   });
 
   test('one that is held since it failed is tried again or released', () => {
-    expect(of([makeMachine(0, { status: 'held', isTroubled: true })])).toEqual([
+    expect(of([makeMachine(0, { status: 'held', isTroubled: true, error: ERROR })])).toEqual([
       'retry',
       'release',
       'cancel',
@@ -73,9 +74,8 @@ describe('of machines', () => {
     expect(of([committed])).toEqual([]);
   });
 
-  test('a rollback that failed is tried again', () => {
-    expect(of([makeMachine(0, { status: 'rolling-back', isTroubled: true })])).toContain('retry');
-    expect(of([makeMachine(0, { status: 'rolling-back' })])).not.toContain('retry');
+  test('what goes back is left to go back', () => {
+    expect(of([makeMachine(0, { status: 'rolling-back', isTroubled: true })])).toEqual([]);
   });
 });
 

@@ -116,14 +116,13 @@ function holdOrRelease(isHeld: boolean, { on, what }: { on: Selection; what: str
   return offer(action, { on, label: `${ACTION_VERBS[action]} ${what}`.trim() });
 }
 
-/** Failed, or held since it failed: what the server means by it, too. */
-function isFailing({ status, isTroubled }: MachineLine): boolean {
-  return status === 'failed' || (status === 'held' && isTroubled);
+/** Failed, or held since it failed: what the server means by it, too. A rollback that failed is a failed machine. */
+function isFailing({ status, error }: MachineLine): boolean {
+  return status === 'failed' || (status === 'held' && error !== null);
 }
 
-/** A rollback that failed is tried again, too: its machine is in trouble while it goes back. */
 function canRetry(line: MachineLine): boolean {
-  return RETRYABLE.has(line.status) || isFailing(line) || (line.status === 'rolling-back' && line.isTroubled);
+  return RETRYABLE.has(line.status) || isFailing(line);
 }
 
 function isUncommitted({ status, committedAt }: MachineLine): boolean {
