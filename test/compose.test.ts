@@ -48,7 +48,7 @@ describe('docker-compose.yml', () => {
   test('has a pool for every stage, and timers in one place', () => {
     const stages = ours.map(([, { command }]) => command[command.indexOf('--stage') + 1]);
     expect(stages).toEqual(expect.arrayContaining([...STAGES]));
-    expect(services.up?.command).toEqual(['up', '--no-pools']);
+    expect(services.up?.command).toEqual(['up', '--no-pools', '--no-dashboard']);
   });
 
   test.each(ours)('%s runs a command that the command line knows', async (_, { command }) => {

@@ -23,13 +23,21 @@ export type DashboardSite = AsyncDisposable & {
   post(path: string, body: unknown, as?: string): Promise<{ status: number; body: unknown }>;
   /** A second server over the same Redis. */
   startAnother(): Promise<Dashboard>;
+  /** Ends the server, and starts it again where it was. */
+  stop(): Promise<void>;
+  startAgain(): Promise<void>;
+  /** With which somebody logs in. */
+  tokenOf(name: string): string;
 };
 
 /** `people`: who logs in, by name; without them, whoever is on this machine may do everything. */
 export async function openDashboardSite({
   people = {},
+  pageFolder,
 }: {
   people?: Readonly<Record<string, Role>>;
+  /** Left out: one with nothing in it. */
+  pageFolder?: string;
 } = {}): Promise<DashboardSite> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'landfall-dashboard-'));
@@ -43,7 +51,7 @@ export async function openDashboardSite({
   }
   const app = stack.use(await openApp(config));
   const faults: string[] = [];
-  const start = async (): Promise<Dashboard> =>
+  const start = async (port = 0): Promise<Dashboard> =>
     startDashboard({
       app,
       access: await openAccess({
@@ -54,12 +62,14 @@ export async function openDashboardSite({
         localName: 'ada@ops',
         version: '0.0.0',
       }),
-      listen: { host: '127.0.0.1', port: 0 },
+      listen: { host: '127.0.0.1', port },
       log: (level, message) => void (level === 'error' && faults.push(message)),
       version: '0.0.0',
-      pageFolder: join(folder, 'page'),
+      pageFolder: pageFolder ?? join(folder, 'page'),
     });
-  const { url } = stack.use(await start());
+  let dashboard: Dashboard = await start();
+  stack.defer(() => dashboard[Symbol.asyncDispose]());
+  const { url } = dashboard;
   const ask: DashboardSite['get'] = async (path, init) => {
     const response = await fetch(new URL(path, url), init);
     const text = await response.text();
@@ -83,7 +93,12 @@ export async function openDashboardSite({
           ...(as === undefined ? {} : { authorization: `Bearer ${tokens.get(as)}` }),
         },
       }),
-    startAnother: start,
+    startAnother: () => start(),
+    stop: async () => await dashboard[Symbol.asyncDispose](),
+    async startAgain() {
+      dashboard = await start(Number(new URL(url).port));
+    },
+    tokenOf: (name) => tokens.get(name) ?? '',
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
