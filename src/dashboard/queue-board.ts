@@ -26,8 +26,7 @@ export async function registerQueueBoard(
   serverAdapter.setBasePath(QUEUES_PATH);
   const board = createBullBoard({
     queues: boardAdapters(boardQueues, []),
-    // The adapter brings a copy of the API of its own, whose classes are others to TypeScript.
-    serverAdapter: serverAdapter as unknown as ServerAdapter,
+    serverAdapter,
     options: {
       uiConfig: {
         boardTitle: 'Landfall queues',
@@ -62,7 +61,6 @@ export async function registerQueueBoard(
   );
 }
 
-type ServerAdapter = Parameters<typeof createBullBoard>[0]['serverAdapter'];
 type ApiRoutes = Parameters<FastifyAdapter['setApiRoutes']>[0];
 
 /** Serves what only reads. */

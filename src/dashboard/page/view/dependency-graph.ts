@@ -3,7 +3,7 @@
  * with machines of no group together by what they wait for.
  */
 import type { MachineLine } from '../../api/run.ts';
-import type { Tone } from '../status/words.ts';
+import { MACHINE_SIGNS, type MachineStatus, type Tone } from '../status/words.ts';
 
 export type GraphNode = {
   id: string;
@@ -14,8 +14,8 @@ export type GraphNode = {
   moving: number;
   troubled: number;
   tone: Tone;
-  /** The one machine that it stands for; null: a group. */
-  machine: string | null;
+  /** How its one machine stands; null: it stands for a group. */
+  status: MachineStatus | null;
   x: number;
   y: number;
 };
@@ -142,7 +142,10 @@ function summarise({ id, label, lines, isMachine }: Bundle): Omit<GraphNode, 'x'
   const landed = lines.filter(({ status }) => status === 'landed').length;
   const moving = lines.filter(({ status }) => status === 'moving').length;
   const troubled = lines.filter(({ isTroubled }) => isTroubled).length;
-  const tone: Tone = troubled > 0 ? 'bad' : landed === lines.length ? 'good' : moving > 0 ? 'go' : 'idle';
+  const [only] = lines;
+  const status = isMachine ? (only?.status ?? null) : null;
+  const ofGroup: Tone = troubled > 0 ? 'bad' : landed === lines.length ? 'good' : moving > 0 ? 'go' : 'idle';
+  const tone = status === null ? ofGroup : MACHINE_SIGNS[status].tone;
   return {
     id,
     label,
@@ -151,7 +154,7 @@ function summarise({ id, label, lines, isMachine }: Bundle): Omit<GraphNode, 'x'
     moving,
     troubled,
     tone,
-    machine: isMachine ? label : null,
+    status,
   };
 }
 

@@ -49,9 +49,9 @@ export function sayMeant({ action, on }: Pick<Offer, 'action' | 'on'>, run: stri
     case 'run':
       return `${verb}: run ${run}`;
     case 'all':
-      return `${verb}: every machine of ${run} that it fits`;
+      return `${verb}: all machines of ${run}`;
     case 'failing':
-      return `${verb}: every failing machine of ${run}`;
+      return `${verb}: all failing machines of ${run}`;
     case 'machines':
       return on.names.length === 1
         ? `${verb}: ${on.names[0]}`
@@ -66,7 +66,7 @@ function offersForRun({ run, machines, now }: On): Offer[] {
   const all = { kind: 'all' } as const;
   const { window, approval, hold } = run;
   const isLive = !isOver(run) && run.archivedAt === null;
-  const failing = machines.filter(({ status }) => status === 'failed').length;
+  const failing = machines.filter(isFailing).length;
   const uncommitted = machines.filter(isUncommitted).length;
   const isShut = window !== null && (now < window.opensAt || now >= window.closesAt);
   const canGoBack = machines.some(({ status, committedAt }) => !BACK.has(status) && committedAt === null);
@@ -116,9 +116,13 @@ function holdOrRelease(isHeld: boolean, { on, what }: { on: Selection; what: str
   return offer(action, { on, label: `${ACTION_VERBS[action]} ${what}`.trim() });
 }
 
-/** A rollback that failed is tried again, too: its machine is in trouble while it goes back. */
-function canRetry({ status, isTroubled }: MachineLine): boolean {
-  return RETRYABLE.has(status) || (status === 'rolling-back' && isTroubled);
+/** Failed, or held since it failed: what the server means by it, too. A rollback that failed is a failed machine. */
+function isFailing({ status, error }: MachineLine): boolean {
+  return status === 'failed' || (status === 'held' && error !== null);
+}
+
+function canRetry(line: MachineLine): boolean {
+  return RETRYABLE.has(line.status) || isFailing(line);
 }
 
 function isUncommitted({ status, committedAt }: MachineLine): boolean {

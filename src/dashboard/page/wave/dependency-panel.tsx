@@ -3,7 +3,7 @@ import { Link } from 'wouter';
 import type { MachineLine } from '../../api/run.ts';
 import { Panel } from '../components/panel.tsx';
 import { SignShape } from '../status/sign-shape.tsx';
-import type { Shape, Tone } from '../status/words.ts';
+import { MACHINE_SIGNS, type Shape, type Tone } from '../status/words.ts';
 import { type GraphNode, layOutGraph, NODE_HEIGHT, NODE_WIDTH } from '../view/dependency-graph.ts';
 import { count } from '../view/sizes.ts';
 import styles from './dependency-panel.module.css';
@@ -60,30 +60,22 @@ export function DependencyPanel(props: {
 }
 
 function NodeText({ run, node, gate }: { run: string; node: GraphNode; gate: string | null }) {
-  const { label, machine, machines, landed, troubled, tone } = node;
+  const { label, status, machines, landed, troubled, tone } = node;
   const state =
-    machine === null
+    status === null
       ? `${landed} of ${count(machines, 'machine')} landed${troubled === 0 ? '' : `, ${troubled} in trouble`}`
-      : troubled > 0
-        ? 'in trouble'
-        : landed > 0
-          ? 'landed'
-          : tone === 'go'
-            ? 'moving'
-            : 'waiting';
+      : MACHINE_SIGNS[status].word;
   return (
     <div className={styles.text} title={[label, state, gate].filter((part) => part !== null).join('\n')}>
       <span className={styles.label}>
-        <SignShape shape={SHAPES[tone]} tone={tone} />
-        {machine === null ? (
+        <SignShape shape={status === null ? SHAPES[tone] : MACHINE_SIGNS[status].shape} tone={tone} />
+        {status === null ? (
           <strong>{label}</strong>
         ) : (
-          <Link href={`/runs/${encodeURIComponent(run)}/machines/${encodeURIComponent(machine)}`}>
-            {label}
-          </Link>
+          <Link href={`/runs/${encodeURIComponent(run)}/machines/${encodeURIComponent(label)}`}>{label}</Link>
         )}
       </span>
-      <span className={styles.state}>{machine === null ? shortState(node) : state}</span>
+      <span className={styles.state}>{status === null ? shortState(node) : state}</span>
       {gate !== null && <span className={styles.hidden}>{gate}</span>}
     </div>
   );
