@@ -1,5 +1,4 @@
 /** All that operators do from a page: previewed with its consequences, and done in their name. */
-
 import { LandfallError } from '../../domain/errors.ts';
 import type { MachineRecord } from '../../domain/machine-record.ts';
 import type { RunRecord } from '../../domain/run-record.ts';
