@@ -1,6 +1,7 @@
 /** The environment, parsed once at entry. Inside, trust the type. */
 import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { ACCESS_ENVIRONMENT, type AccessSettings, readAccessSettings } from './dashboard/access/settings.ts';
 import { LandfallError } from './domain/errors.ts';
 
 export type Config = {
@@ -15,6 +16,8 @@ export type Config = {
   /** Absolute folder for what was found out at some cost; losing it costs time only. */
   cache: string;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Of the dashboard. */
+  access: AccessSettings;
 };
 
 /** What `landfall --help` and docs/operations.md say about the environment. */
@@ -24,6 +27,7 @@ export const ENVIRONMENT = {
   LANDFALL_STAGING: 'folder for unpacked and spooled disks (default LANDFALL_HOME/staging)',
   LANDFALL_EVIDENCE: 'folder or s3://bucket/prefix for proofs (default LANDFALL_HOME/evidence)',
   LANDFALL_LOG: 'debug, info, warn or error (default info)',
+  ...ACCESS_ENVIRONMENT,
 } as const;
 
 const text = z.string().trim().min(1).optional();
@@ -38,7 +42,8 @@ const environmentSchema = z.object({
 });
 
 export function readConfig(environment: NodeJS.ProcessEnv, folder: string): Config {
-  const parsed = environmentSchema.safeParse(withoutEmpty(environment));
+  const given = withoutEmpty(environment);
+  const parsed = environmentSchema.safeParse(given);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new LandfallError({
@@ -55,6 +60,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, folder: string): Conf
     evidence: evidenceAt(folder, LANDFALL_EVIDENCE ?? join(home, 'evidence')),
     cache: userCache(parsed.data) ?? join(home, 'cache'),
     logLevel: LANDFALL_LOG ?? 'info',
+    access: readAccessSettings(given, { folder, home }),
   };
 }
 

@@ -11,8 +11,8 @@ export type DiskReader = AsyncDisposable & {
   blockCount: number;
   /** Ascending indexes of the blocks that may hold data, as the source tells: allocated ones can still be zeros. */
   dataBlocks(fromBlock: number, signal: AbortSignal): AsyncGenerator<number>;
-  /** The bytes of all these blocks. */
-  countDataBytes(signal: AbortSignal): Promise<number>;
+  /** The bytes of all these blocks; `onRun` hears of them, ascending. */
+  countDataBytes(signal: AbortSignal, onRun?: (run: BlockRun) => void): Promise<number>;
   /** Fills `into` (BLOCK_BYTES) with a block, padded with zeros after the end of the disk. */
   readBlock(index: number, into: Uint8Array, signal: AbortSignal): Promise<void>;
 };
@@ -38,10 +38,12 @@ export async function openDiskReader(
       for await (const { from, end } of dataRuns(fromBlock, until))
         for (let index = from; index < end; index += 1) yield index;
     },
-    async countDataBytes(until) {
+    async countDataBytes(until, onRun = () => {}) {
       let dataBytes = 0;
-      for await (const { from, end } of dataRuns(0, until))
-        dataBytes += Math.min(end * BLOCK_BYTES, bytes) - from * BLOCK_BYTES;
+      for await (const run of dataRuns(0, until)) {
+        dataBytes += Math.min(run.end * BLOCK_BYTES, bytes) - run.from * BLOCK_BYTES;
+        onRun(run);
+      }
       return dataBytes;
     },
     async readBlock(index, into, until) {

@@ -10,8 +10,15 @@ export async function openDashboard(of: { app: App; listen: ListenAddress; log: 
   const { app, listen, log } = of;
   // Only who serves it loads its server.
   const { startDashboard } = await import('../dashboard/server.ts');
-  const { openLoopbackAccess } = await import('../dashboard/loopback-access.ts');
-  const access = openLoopbackAccess({ name: operatorName(), version: VERSION });
+  const { openAccess } = await import('../dashboard/access/access.ts');
+  const access = await openAccess({
+    settings: app.config.access,
+    state: app.state,
+    log,
+    listenHost: listen.host,
+    localName: operatorName(),
+    version: VERSION,
+  });
   const dashboard = await startDashboard({ app, access, listen, log, version: VERSION });
   log('info', `The dashboard is at ${dashboard.url}`);
   return dashboard;

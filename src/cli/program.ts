@@ -26,6 +26,7 @@ import { addRollback } from './commands/rollback.ts';
 import { addRun } from './commands/run.ts';
 import { addSandbox } from './commands/sandbox.ts';
 import { addStatus } from './commands/status.ts';
+import { addTokenCommand } from './commands/token.ts';
 import { addUp } from './commands/up.ts';
 import { addVerify } from './commands/verify.ts';
 import { addWatch } from './commands/watch.ts';
@@ -42,7 +43,7 @@ Exit status:
 
 Environment:
 ${Object.entries(ENVIRONMENT)
-  .map(([name, meaning]) => `  ${name.padEnd(18)} ${meaning}`)
+  .map(([name, meaning]) => `  ${name.padEnd(27)} ${meaning}`)
   .join('\n')}`;
 
 export function createProgram(context: CommandContext): Command {
@@ -82,6 +83,7 @@ export function createProgram(context: CommandContext): Command {
     addDown,
     addDashboard,
     addWorker,
+    addTokenCommand,
     addSandbox,
   ];
   for (const addCommand of add) addCommand(program, context);

@@ -1,21 +1,19 @@
 /** How far each part of a disk is copied. */
 import { LandfallError } from '../domain/errors.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
+import { readDiskMap } from '../operations/read-disk-map.ts';
 import type { State } from '../state/state.ts';
 import type { DiskMap } from './api/machine.ts';
 
 /** Throws `not-found`. */
 export async function showDiskMap(
-  _state: State,
+  state: State,
   { record, disk, cells }: { record: MachineRecord; disk: string; cells: number },
 ): Promise<DiskMap> {
-  const { machine } = record;
-  const found = machine.disks.find(({ id }) => id === disk);
-  if (found === undefined) {
-    throw new LandfallError({
-      code: 'not-found',
-      message: `${machine.name} has no disk ${disk.slice(0, 100)}; it has ${machine.disks.map(({ id }) => id).join(', ')}.`,
-    });
-  }
-  return { disk, bytes: found.bytes, cellBytes: Math.ceil(found.bytes / cells), cells: null };
+  const ids = record.machine.disks.map(({ id }) => id);
+  if (ids.includes(disk)) return readDiskMap(state, record, { disk, atMost: cells });
+  throw new LandfallError({
+    code: 'not-found',
+    message: `${record.machine.name} has no disk ${disk.slice(0, 100)}; it has ${ids.join(', ')}.`,
+  });
 }

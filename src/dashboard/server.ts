@@ -5,11 +5,14 @@ import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fast
 import type { App } from '../app.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { Log } from '../log.ts';
+import { type BoardQueues, openBoardQueues } from '../queue/board-queues.ts';
+import type { Access } from './access/access.ts';
 import { type Desk, openDesk } from './desk.ts';
 import type { ListenAddress } from './listen-address.ts';
-import type { Access } from './loopback-access.ts';
+import { registerMetrics } from './metrics/routes.ts';
 import { servePage } from './page-files.ts';
 import { answerProblems } from './problem.ts';
+import { registerQueueBoard } from './queue-board.ts';
 import { actionRoutes } from './routes/action-routes.ts';
 import { auditRoutes } from './routes/audit-routes.ts';
 import { healthRoutes } from './routes/health-routes.ts';
@@ -38,6 +41,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   const { app, access, listen, log } = options;
   await using stack = new AsyncDisposableStack();
   const desk = stack.use(await openDesk({ app, log }));
+  const boardQueues = stack.use(openBoardQueues(app.state.url));
   const server = Fastify({
     ...access.serverOptions,
     bodyLimit: MAX_BODY_BYTES,
@@ -46,7 +50,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
     forceCloseConnections: true,
   });
   stack.defer(() => server.close());
-  await addRoutes(server, { ...options, desk });
+  await addRoutes(server, { ...options, desk, boardQueues });
   const url = await startListening(server, listen);
   // Before the server waits for its connections to end.
   stack.defer(() => desk.hub.close());
@@ -56,7 +60,14 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
 
 async function addRoutes(
   server: FastifyInstance,
-  { desk, access, log, version, pageFolder }: DashboardOptions & { desk: Desk },
+  {
+    desk,
+    boardQueues,
+    access,
+    log,
+    version,
+    pageFolder,
+  }: DashboardOptions & { desk: Desk; boardQueues: BoardQueues },
 ): Promise<void> {
   server.setValidatorCompiler(validatorCompiler);
   server.setSerializerCompiler(serializerCompiler);
@@ -72,6 +83,8 @@ async function addRoutes(
   for (const routes of [healthRoutes, runRoutes, machineRoutes, workerRoutes, auditRoutes, actionRoutes])
     await server.register(routes, { desk });
   await server.register(liveRoutes, { desk, access });
+  registerMetrics(server, desk.app);
+  await registerQueueBoard(server, { ...desk.app, boardQueues });
   server.get('/api/openapi.json', { schema: { hide: true } }, async () => server.swagger());
   await servePage(server, pageFolder);
 }

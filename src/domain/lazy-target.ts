@@ -5,7 +5,7 @@
 import type { Target } from './ports.ts';
 
 /** What is known without asking the target. */
-type Known = Pick<Target, 'capabilities' | 'uploadForm'>;
+type Known = Pick<Target, 'capabilities' | 'uploadForm' | 'monthlyPrice'>;
 
 export function createLazyTarget({ load, ...known }: Known & { load(): Promise<Target> }): Target {
   let loading: Promise<Target> | null = null;

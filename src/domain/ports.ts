@@ -241,7 +241,21 @@ export interface Target {
   findTagged(run: string, signal: AbortSignal): Promise<TaggedThing[]>;
   /** Removes one thing that findTagged found, after checking that it still carries the run's tag. Idempotent. */
   removeTagged(thing: TaggedThing, run: string, signal: AbortSignal): Promise<void>;
+  /** US dollars a month at list price, from what is known already; null, or left out: not known. */
+  monthlyPrice?(made: MadeByEntry): number | null;
 }
+
+/** What is known of a disk's sizes; null: not yet. */
+export type PricedDisk = {
+  id: string;
+  /** Virtual size. */
+  bytes: number;
+  dataBytes: number | null;
+  /** What its artifact holds at the target. */
+  artifactBytes: number | null;
+};
+
+export type MadeByEntry = { entry: LedgerEntry; to: JsonObject; disks: readonly PricedDisk[] };
 
 export type TaggedThing = { kind: string; id: string; machine: string | null; detail: string };
 

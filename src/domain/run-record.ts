@@ -35,6 +35,8 @@ export type RunRecord = {
   /** Names in the order of the wave. */
   machines: readonly string[];
   createdAt: number;
+  /** Who made it; null in records of older Landfalls, which did not keep that. */
+  plannedBy: string | null;
   endedAt: number | null;
   /** An archived run gave up its wave's name and its claim on machines. */
   archivedAt: number | null;
@@ -46,6 +48,11 @@ export type RunRecord = {
   /** By group: so many failures an operator has seen and let pass when they released the run. */
   passedFailures: Readonly<Record<string, number>>;
 };
+
+/** May `by` not approve it, since they planned it and its wave wants somebody else? */
+export function isBarredFromApproving({ wave, plannedBy }: RunRecord, by: string): boolean {
+  return wave.isApprovalByAnother === true && plannedBy === by;
+}
 
 /** Has it come to its end: nothing more happens unless an operator acts? */
 export function isEnded(status: RunStatus): boolean {

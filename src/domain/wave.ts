@@ -140,6 +140,8 @@ export type Wave = {
   onOverrun: OverrunPolicy;
   /** Must somebody say `landfall approve` before anything happens? */
   isApprovalRequired: boolean;
+  /** Must that be somebody else than whoever planned the run? Left out in waves of older runs: no. */
+  isApprovalByAnother?: boolean;
   notify: readonly NoticeChannel[];
   limits: {
     /** Machines on the move at once. */

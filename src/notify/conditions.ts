@@ -16,12 +16,13 @@ export function approvalWanted(run: RunRecord, now: number): Happening | null {
     window === null || wave.window === null
       ? ''
       : ` Its window opens ${formatMoment(window.opensAt, wave.window.timezone)}.`;
+  const by = wave.isApprovalByAnother === true ? ` by somebody else than ${run.plannedBy}` : '';
   return {
     topic: 'approval-wanted',
     id: 'approval-wanted',
     at: now,
     machine: null,
-    text: `Run ${run.id} of ${run.machines.length} machines waits for approval.${opens} \`landfall approve ${run.id}\` lets it begin.`,
+    text: `Run ${run.id} of ${run.machines.length} machines waits for approval${by}.${opens} \`landfall approve ${run.id}\` lets it begin.`,
   };
 }
 

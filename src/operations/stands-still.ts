@@ -24,7 +24,7 @@ export function whyNothingStarts(
     case 'early':
       return `Waits for its window: ${opens}. \`landfall cutover ${id} --now\` opens it at once.`;
     case 'unapproved':
-      return `Waits for approval: \`landfall approve ${id}\`.${opens === '' ? '' : ` Its window ${opens}.`}`;
+      return `Waits for approval${describeApprover(run)}: \`landfall approve ${id}\`.${opens === '' ? '' : ` Its window ${opens}.`}`;
     case 'over':
       return isWindowOver(run, now)
         ? `Its window has closed. \`landfall cutover ${id} --now --until 4h\` opens it again.`
@@ -32,4 +32,10 @@ export function whyNothingStarts(
     default:
       return phase satisfies never;
   }
+}
+
+/** ` by somebody else than ann@ops, who planned it`; nothing where anybody may. */
+function describeApprover({ wave, plannedBy }: RunRecord): string {
+  if (wave.isApprovalByAnother !== true) return '';
+  return ` by somebody else than ${plannedBy ?? 'whoever'}${plannedBy === null ? ' planned it' : ', who planned it'}`;
 }

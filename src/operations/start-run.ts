@@ -34,6 +34,7 @@ export async function startRun(plan: Plan, deps: StartDeps): Promise<RunRecord> 
     status: 'running',
     machines: plan.machines.map(({ machine }) => machine.name),
     createdAt: now,
+    plannedBy: by,
     endedAt: null,
     archivedAt: null,
     window: firstWindow(wave, now),

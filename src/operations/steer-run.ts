@@ -9,7 +9,7 @@ import {
   releaseRun,
 } from '../domain/advance-wave.ts';
 import { LandfallError } from '../domain/errors.ts';
-import { isEnded, type RunRecord } from '../domain/run-record.ts';
+import { isBarredFromApproving, isEnded, type RunRecord } from '../domain/run-record.ts';
 import { formatMoment, formatSpanUntil } from '../domain/zoned-time.ts';
 import type { RunChange } from '../queue/conductor.ts';
 import { operatorEvent, sayNow } from './operator.ts';
@@ -34,7 +34,7 @@ export async function releaseWholeRun({ run, reason }: RunAction, deps: SteerDep
   return sayOfRun({ run, reason, action: 'release', change: releaseRun }, deps);
 }
 
-/** Throws `conflict` where nothing is to be approved. */
+/** Throws `conflict` where nothing is to be approved, and where somebody else than `by` must do it. */
 export async function approveWholeRun({ run, reason }: RunAction, deps: SteerDeps): Promise<RunSaid> {
   if (!run.wave.isApprovalRequired)
     throw refused(run, `wave ${run.wave.name} asks for no approval (\`approval: required\` in its file)`);
@@ -44,6 +44,11 @@ export async function approveWholeRun({ run, reason }: RunAction, deps: SteerDep
     throw refused(
       run,
       `its window has closed. Open it with \`landfall cutover ${run.id} --now --until 4h\`, then approve it`,
+    );
+  if (isBarredFromApproving(run, deps.by))
+    throw refused(
+      run,
+      `${deps.by} planned it, and wave ${run.wave.name} wants it approved by somebody else (\`approval: by-another\` in its file)`,
     );
   const say = await sayNow(deps.state, { by: deps.by, reason });
   return sayOfRun({ run, reason, action: 'approve', change: (record) => approveRun(record, say) }, deps);

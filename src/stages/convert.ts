@@ -6,6 +6,7 @@ import { openDiskReader } from '../blocks/disk-reader.ts';
 import type { Image, Prepared } from '../domain/image.ts';
 import type { StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome } from '../domain/ports.ts';
+import { createHolesMap } from './disk-map.ts';
 import { watchSource } from './source-watch.ts';
 import { imageOf, type StepInput } from './step-input.ts';
 
@@ -23,7 +24,7 @@ export async function convertDisks(input: StepInput): Promise<StepOutcome<StepOu
   return { kind: 'done', value: { stage: 'convert', prepared } };
 }
 
-/** Reads the source's map, no data. */
+/** Reads the source's map, no data, and keeps a picture of it. */
 async function countData(
   { source, context }: StepInput,
   { disk, image, signal }: { disk: string; image: Image; signal: AbortSignal },
@@ -31,5 +32,8 @@ async function countData(
   context.report({ doneBytes: 0, totalBytes: 0, note: `reading the map of disk ${disk}` });
   await using opened = await source.open(image, signal);
   await using reader = await openDiskReader(opened, signal);
-  return await reader.countDataBytes(signal);
+  const map = createHolesMap({ diskBytes: reader.bytes });
+  const dataBytes = await reader.countDataBytes(signal, map.takeData);
+  await map.keep(context.checkpoints, disk);
+  return dataBytes;
 }

@@ -17,6 +17,7 @@ import { compareHeldBlocks } from './compare-held-blocks.ts';
 import { type CopyProgress, createCopyProgress } from './copy-progress.ts';
 import { type DigestLedger, openDigestLedger } from './digest-ledger.ts';
 import { digestMissing } from './digest-missing.ts';
+import { type DiskMapKeeper, keepDiskMap } from './disk-map.ts';
 import { keepDigestTree, readKeptTree } from './kept-digest-tree.ts';
 import { mergeTrees, openLaterPass, passOf } from './later-pass.ts';
 import { type SourceWatch, watchSource } from './source-watch.ts';
@@ -31,7 +32,9 @@ export async function uploadDisk(input: StepInput): Promise<StepOutcome<StepOutp
   await using watch = await watchSource(input, [disk]);
   const contentId = watch.fingerprints[disk] ?? '';
   const sink = await openSink(input, { disk, prepared, contentId });
-  const digests = await openDigests(input, { disk, sink, contentId });
+  const opened = await openDigests(input, { disk, sink, contentId });
+  await using map = await openMap(input, { disk, digests: opened });
+  const digests = map?.digests ?? opened;
   const progress = createCopyProgress({
     context,
     diskBytes: imageOf(record, disk).bytes,
@@ -42,6 +45,7 @@ export async function uploadDisk(input: StepInput): Promise<StepOutcome<StepOutp
   const upload: Upload = { input, disk, prepared, contentId, sink, digests, progress, watch };
   const artifact = sink.finished ?? (await copy(upload));
   const root = await keepTree(upload);
+  await map?.finish();
   progress.finish('uploaded');
   return { kind: 'done', value: { stage: 'upload', disk, artifact: withRoot(artifact, root) } };
 }
@@ -99,6 +103,14 @@ function openDigests(
     identity: { upload: sink.id, contentId },
     diskBytes,
   });
+}
+
+/** A later pass carries only what changed: the picture stays that of the full copy. */
+async function openMap(
+  { record, job, context: { checkpoints } }: StepInput,
+  of: { disk: string; digests: DigestLedger },
+): Promise<DiskMapKeeper | null> {
+  return job.pass > 0 ? null : keepDiskMap({ ...of, checkpoints, diskBytes: imageOf(record, of.disk).bytes });
 }
 
 async function copy(upload: Upload): Promise<Artifact> {

@@ -15,6 +15,12 @@ export const keys = {
   /** Sorted set of worker ids by last heartbeat. */
   workers: `${PREFIX}:workers`,
   worker: (id: string) => `${PREFIX}:worker:${id}`,
+  /** Hash: metric with its labels → what all runs came to. */
+  metricTotals: `${PREFIX}:metric-totals`,
+  /** Hash: run → how far it is in these totals. */
+  metricCursors: `${PREFIX}:metric-cursors`,
+  /** Hash {json, endsAt, idleMs}: what belongs to whoever holds the secret of this digest. */
+  secret: (kind: string, digest: string) => `${PREFIX}:secret:${kind}:${digest}`,
   /** Hash: `paused QUEUE` and `concurrency QUEUE` → what operators said of that pool. */
   poolSettings: `${PREFIX}:pool-settings`,
   /** Stream of what operators did that is of no run. */

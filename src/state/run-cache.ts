@@ -16,6 +16,9 @@ export type RunCache = {
   keep(run: RunRecord, mark: string): RunRecord;
 };
 
+/** What records of older Landfalls lack. */
+const UNKEPT = { plannedBy: null };
+
 export function createRunCache(redis: Redis): RunCache {
   const kept = new Map<string, { mark: string; run: RunRecord }>();
   const reading = new Map<string, Promise<RunRecord | null>>();
@@ -28,7 +31,9 @@ export function createRunCache(redis: Redis): RunCache {
   };
   const read = async (id: string): Promise<RunRecord | null> => {
     const [json = null, mark = null] = await redis.hmget(keys.run(id), 'json', 'mark');
-    return json === null || mark === null ? null : keep(JSON.parse(json) as RunRecord, mark);
+    return json === null || mark === null
+      ? null
+      : keep({ ...UNKEPT, ...(JSON.parse(json) as RunRecord) }, mark);
   };
   return {
     keep,

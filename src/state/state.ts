@@ -8,6 +8,7 @@ import { createRedisClock } from './clock.ts';
 import { type ConsoleBoard, createConsoleBoard } from './console-board.ts';
 import { createEventStream, type EventStream } from './event-stream.ts';
 import { createMachineStore, type MachineStore } from './machine-store.ts';
+import { createMetricTotals, type MetricTotals } from './metric-totals.ts';
 import { createPoolSettings, type PoolSettings } from './pool-settings.ts';
 import { createProgressBoard, type ProgressBoard } from './progress-board.ts';
 import { type ConnectionNotice, closeRedis, openRedis, type RedisUrl } from './redis.ts';
@@ -23,6 +24,7 @@ export type State = AsyncDisposable & {
   events: EventStream;
   progress: ProgressBoard;
   throughput: ThroughputLog;
+  metricTotals: MetricTotals;
   consoles: ConsoleBoard;
   pools: PoolSettings;
   audit: AuditStream;
@@ -43,6 +45,7 @@ export function openState(url: RedisUrl, notice?: ConnectionNotice): State {
     events: createEventStream(redis),
     progress: createProgressBoard(redis),
     throughput: createThroughputLog(redis),
+    metricTotals: createMetricTotals(redis),
     consoles: createConsoleBoard(redis),
     pools: createPoolSettings(redis),
     audit: createAuditStream(redis),

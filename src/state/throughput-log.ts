@@ -19,8 +19,8 @@ export type ThroughputSample = {
 export interface ThroughputLog {
   /** In place of what was told of that bucket before: two who measure the same write the same. */
   write(run: string, sample: ThroughputSample): Promise<void>;
-  /** Oldest first; buckets in which nothing moved have none. */
-  read(run: string): Promise<ThroughputSample[]>;
+  /** Oldest first, or of what began after a moment; buckets in which nothing moved have none. */
+  read(run: string, after?: number): Promise<ThroughputSample[]>;
 }
 
 export function createThroughputLog(redis: Redis): ThroughputLog {
@@ -35,8 +35,9 @@ export function createThroughputLog(redis: Redis): ThroughputLog {
         .pexpire(key, EXPIRES_MS)
         .exec();
     },
-    async read(run) {
-      return (await redis.zrange(keys.throughput(run), '0', '-1')).map(parse);
+    async read(run, after) {
+      const from = after === undefined ? '-inf' : `(${after}`;
+      return (await redis.zrangebyscore(keys.throughput(run), from, '+inf')).map(parse);
     },
   };
 }

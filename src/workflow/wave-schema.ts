@@ -161,7 +161,12 @@ export const waveSchema = z.strictObject({
     .optional()
     .describe('How much happens at once and how often it is tried.'),
   window: windowSchema.optional().describe('When machines may be turned off and moved. Default: at once'),
-  approval: z.literal('required').optional().describe('required: nothing happens before `landfall approve`.'),
+  approval: z
+    .enum(['required', 'by-another'])
+    .optional()
+    .describe(
+      'required: nothing happens before `landfall approve`; by-another: and not by whoever planned the run.',
+    ),
   onOverrun: onOverrunSchema
     .optional()
     .describe(

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type App, openApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
-import { openLoopbackAccess } from '../../src/dashboard/loopback-access.ts';
+import { openAccess } from '../../src/dashboard/access/access.ts';
 import { type Dashboard, startDashboard } from '../../src/dashboard/server.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
 import { startTestRedis } from '../fakes/redis.ts';
@@ -30,10 +30,17 @@ export async function openDashboardSite(): Promise<DashboardSite> {
   const config = readConfig({ LANDFALL_HOME: folder, REDIS_URL: redis.url, HOME: folder }, folder);
   const app = stack.use(await openApp(config));
   const faults: string[] = [];
-  const start = (): Promise<Dashboard> =>
+  const start = async (): Promise<Dashboard> =>
     startDashboard({
       app,
-      access: openLoopbackAccess({ name: 'ada@ops', version: '0.0.0' }),
+      access: await openAccess({
+        settings: config.access,
+        state: app.state,
+        log: () => {},
+        listenHost: '127.0.0.1',
+        localName: 'ada@ops',
+        version: '0.0.0',
+      }),
       listen: { host: '127.0.0.1', port: 0 },
       log: (level, message) => void (level === 'error' && faults.push(message)),
       version: '0.0.0',

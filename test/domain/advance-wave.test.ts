@@ -31,6 +31,7 @@ function run(
     status: 'running',
     machines: [],
     createdAt: 0,
+    plannedBy: null,
     endedAt,
     archivedAt,
     ...PLAIN_RUN,

@@ -133,7 +133,8 @@ export async function openGround({ limits = {}, environment = {} }: GroundOption
       });
       return { status: exitCode, stdout, stderr };
     },
-    up: (...args) => startReady(['up', ...args], { sign: 'Landfall is up', environment: {} }),
+    up: (...args) =>
+      startReady(['up', '--no-dashboard', ...args], { sign: 'Landfall is up', environment: {} }),
     async worker(stages, ...args) {
       workers += 1;
       const environment = {

@@ -40,6 +40,7 @@ export const PLAIN_WAVE = {
   window: null,
   onOverrun: 'rollback',
   isApprovalRequired: false,
+  isApprovalByAnother: false,
   notify: [],
 } as const;
 
@@ -85,6 +86,7 @@ export function makeRun(id: string, wave: Wave): RunRecord {
     status: 'running',
     machines: wave.machines.map((machine) => machine.name),
     createdAt: 1_000,
+    plannedBy: 'ann@host',
     endedAt: null,
     archivedAt: null,
     ...PLAIN_RUN,

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { BLOCK_BYTES } from '../../src/blocks/stream-encoder.ts';
+import { decodeCells } from '../../src/stages/disk-map.ts';
 import { MAX_UNSAVED_PARTS } from '../../src/stages/upload-parts.ts';
 import { rootOf } from '../fakes/digest-root.ts';
 import {
@@ -12,6 +13,7 @@ import {
   evidence,
   FORMS,
   HOLE_BYTES,
+  LENGTH,
   PART,
   standOnUploadGround,
   state,
@@ -29,6 +31,13 @@ describe.each(FORMS)('a disk in $kind', (chosen) => {
     expect(digest(artifact, 'sha256-tree')).toBe(await rootOf(content));
     expect(evidence.files.has('run-1/web01/disk-0.digests')).toBe(true);
     expect([...state.checkpoints.keys()].filter((key) => key.includes('/upload/'))).toEqual([]);
+  });
+
+  it('leaves a map that shows what was copied, and that the rest is zeros', async () => {
+    await upload(attempt());
+    const cells = decodeCells(state.checkpointBytes.get('run-1/web01/map/0') ?? Buffer.alloc(0), LENGTH);
+    expect(cells?.flatMap(({ copied }, index) => (copied === 1 ? [index] : []))).toEqual(DATA);
+    expect(cells?.every(({ copied, zero }) => copied + zero === 1)).toBe(true);
   });
 
   it('reports only what was acknowledged, never going back, holes apart', async () => {

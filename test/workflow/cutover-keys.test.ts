@@ -66,6 +66,14 @@ describe('a wave with cutovers', () => {
     });
   });
 
+  test.each([
+    ['', { isApprovalRequired: false, isApprovalByAnother: false }],
+    ['approval: required\n', { isApprovalRequired: true, isApprovalByAnother: false }],
+    ['approval: by-another\n', { isApprovalRequired: true, isApprovalByAnother: true }],
+  ])('reads who must approve from %j', (text, expected) => {
+    expect(parse(GOOD.replace('approval: required\n', text))).toMatchObject(expected);
+  });
+
   test('gives machines their order, the group of each included', () => {
     const { machines, groups } = parse(GOOD.replace('after: [db]\n', 'after: []\n'));
     expect(machines.map(({ group, after }) => ({ group, after }))).toEqual([

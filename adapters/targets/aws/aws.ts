@@ -5,6 +5,7 @@ import type { JsonObject } from '../../../src/domain/json.ts';
 import { createLazyTarget } from '../../../src/domain/lazy-target.ts';
 import type { Target } from '../../../src/domain/ports.ts';
 import { AWS_CAPABILITIES, uploadForm } from './capabilities.ts';
+import { monthlyPrice } from './list-prices.ts';
 import { awsMachineOptionsSchema, awsOptionsSchema } from './options.ts';
 
 export const awsTarget: TargetAdapter = {
@@ -17,6 +18,7 @@ export const awsTarget: TargetAdapter = {
     return createLazyTarget({
       capabilities: AWS_CAPABILITIES,
       uploadForm: (disk) => uploadForm(parsed, disk),
+      monthlyPrice: (made) => monthlyPrice(parsed.region, made),
       load: async () => (await import('./target.ts')).createAwsTarget(options),
     });
   },

@@ -4,6 +4,7 @@ import type { TargetAdapter } from '../../../src/domain/adapter.ts';
 import type { JsonObject } from '../../../src/domain/json.ts';
 import { createLazyTarget } from '../../../src/domain/lazy-target.ts';
 import { AZURE_CAPABILITIES, uploadForm } from './capabilities.ts';
+import { monthlyPrice } from './list-prices.ts';
 import { azureMachineOptionsSchema, azureOptionsSchema } from './options.ts';
 
 export const azureTarget: TargetAdapter = {
@@ -15,6 +16,7 @@ export const azureTarget: TargetAdapter = {
     createLazyTarget({
       capabilities: AZURE_CAPABILITIES,
       uploadForm,
+      monthlyPrice: (made) => monthlyPrice(azureOptionsSchema.parse(options), made),
       load: async () => (await import('./target.ts')).createAzureTarget(options),
     }),
 };

@@ -11,7 +11,7 @@ export function addApprove(program: Command, context: CommandContext): void {
   program
     .command('approve')
     .argument('<run>', 'run id or wave name')
-    .description('let a run begin whose wave says `approval: required`; who and when is kept')
+    .description('let a run begin whose wave wants approval; who and when is kept')
     .option('--reason <text>', 'kept in the audit trail, for example the number of a change')
     .option('--json', 'print one JSON document')
     .action(async (idOrWave: string, options: { reason?: string; json?: boolean }) => {

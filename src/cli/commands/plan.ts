@@ -95,8 +95,9 @@ export function describePlan({ wave, machines, findings }: Plan, isVerbose: bool
 
 /** When it would begin, and who must say so first. */
 function describeWhen(wave: Wave): string[] {
-  const { window, onOverrun, isApprovalRequired } = wave;
-  const approval = isApprovalRequired ? ['Begins only once it is approved (`landfall approve`)'] : [];
+  const { window, onOverrun, isApprovalRequired, isApprovalByAnother } = wave;
+  const by = isApprovalByAnother === true ? ' by somebody else than whoever runs it' : '';
+  const approval = isApprovalRequired ? [`Begins only once it is approved${by} (\`landfall approve\`)`] : [];
   if (window === null) return approval;
   const now = Date.now();
   const next = nextWindow(window, now);

@@ -1,22 +1,33 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
+import type { App } from '../../app.ts';
 import type { Config } from '../../config.ts';
+import { DEFAULT_LISTEN, type ListenAddress } from '../../dashboard/listen-address.ts';
+import { saveError } from '../../domain/errors.ts';
 import { digestEnvironment } from '../../environment-digest.ts';
 import { homeFiles, lockHome, writeUpNote } from '../../home.ts';
 import { createLog, type Log } from '../../log.ts';
 import { pingRedis } from '../../state/redis.ts';
 import { startRedisServer } from '../../state/redis-server.ts';
 import type { CommandContext } from '../command-context.ts';
+import { listenAddress } from '../listen-option.ts';
 import { logEvent } from '../log-events.ts';
+import { openDashboard } from '../open-dashboard.ts';
 import { siteName } from '../site-name.ts';
 
-type UpOptions = { pools: boolean; site?: string; json?: boolean };
+type UpOptions = {
+  pools: boolean;
+  dashboard: boolean;
+  listen?: ListenAddress;
+  site?: string;
+  json?: boolean;
+};
 
 export function addUp(program: Command, context: CommandContext): void {
   program
     .command('up')
     .description(
-      'own this home: Redis (unless REDIS_URL is set), timers, the reconciler and a worker pool per stage',
+      'own this home: Redis (unless REDIS_URL is set), timers, the reconciler, a worker pool per stage and the dashboard',
     )
     .option('--json', 'log JSON lines also on a terminal')
     .option(
@@ -25,11 +36,14 @@ export function addUp(program: Command, context: CommandContext): void {
       siteName,
     )
     .option('--no-pools', 'run no worker pools here; `landfall worker` runs them elsewhere')
+    .option('--no-dashboard', 'serve no dashboard here; `landfall dashboard` serves it elsewhere')
+    .option('--listen <address>', 'HOST:PORT of the dashboard (default 127.0.0.1:8470)', listenAddress)
     .action((options: UpOptions) => up(context, options));
 }
 
-async function up(context: CommandContext, { pools, site, json }: UpOptions): Promise<void> {
+async function up(context: CommandContext, options: UpOptions): Promise<void> {
   const { interrupted, terminal } = context;
+  const { pools, dashboard, listen, site, json } = options;
   const config = context.config();
   const log = createLog(config.logLevel, { isTerminal: terminal.isInteractive && json !== true });
   const { openApp } = await import('../../app.ts');
@@ -56,8 +70,25 @@ async function up(context: CommandContext, { pools, site, json }: UpOptions): Pr
     'info',
     `Landfall is up in ${config.home}${pools ? `, pools: ${DEFAULT_POOLS.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}` : ', without pools'}${site === undefined ? '' : ` at site ${site}`}`,
   );
+  if (dashboard) stack.use(await serveDashboard({ app, listen, log }));
   if (!interrupted.aborted) await once(interrupted, 'abort');
   log('info', 'Landfall is going down; running jobs are given back');
+}
+
+/** Runs go on without one: only an address that was asked for must be had. */
+async function serveDashboard(of: {
+  app: App;
+  listen: ListenAddress | undefined;
+  log: Log;
+}): Promise<AsyncDisposable> {
+  const { app, listen, log } = of;
+  if (listen !== undefined) return await openDashboard({ app, listen, log });
+  try {
+    return await openDashboard({ app, listen: DEFAULT_LISTEN, log });
+  } catch (error) {
+    log('warn', `This \`up\` serves no dashboard. ${saveError(error).message}`);
+    return { async [Symbol.asyncDispose]() {} };
+  }
 }
 
 async function openRedisFor(

@@ -51,7 +51,7 @@ export const runSummarySchema = z.object({
   troubled: z.number(),
   /** Why no machine starts now, as a sentence with its way out; null: nothing stands in the way. */
   standsStill: z.string().nullable(),
-  /** Pools that it needs and that nobody serves, as sentences. */
+  /** Pools that it needs and that nobody serves, or that are paused: as sentences, with the way out. */
   unserved: z.array(z.string()),
   hold: saySchema.nullable(),
   /** null: none is wanted. */

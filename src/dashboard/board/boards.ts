@@ -5,7 +5,7 @@ import { liveWorkers } from '../../state/heartbeats.ts';
 import type { State } from '../../state/state.ts';
 import type { RunList, RunSummary } from '../api/run.ts';
 import { createEndedRuns } from './ended-runs.ts';
-import { openRunBoard, type RunBoard } from './run-board.ts';
+import { type Fleet, openRunBoard, type RunBoard } from './run-board.ts';
 
 export type Boards = {
   /** As it is now, or was less than a second ago. Throws `not-found`. */
@@ -26,7 +26,21 @@ type Kept = { board: Promise<RunBoard>; readAt: number; usedAt: number; reading:
 export function createBoards(state: State): Boards {
   const kept = new Map<string, Kept>();
   const ended = createEndedRuns(state);
+  let seen: { at: number; fleet: Promise<Fleet> } | null = null;
   let listing: { at: number; list: Promise<RunList> } | null = null;
+
+  /** The same for all boards of a round. */
+  const fleet = (): Promise<Fleet> => {
+    if (seen === null || performance.now() - seen.at > FRESH_MS) {
+      const read = readFleet(state);
+      const mine = { at: performance.now(), fleet: read };
+      seen = mine;
+      read.catch(() => {
+        if (seen === mine) seen = null;
+      });
+    }
+    return seen.fleet;
+  };
 
   const boardOf = async (run: RunRecord): Promise<RunBoard> => {
     const now = performance.now();
@@ -43,7 +57,7 @@ export function createBoards(state: State): Boards {
   };
 
   const open = (run: RunRecord): Kept => {
-    const board = (async () => openRunBoard(state, { run, workers: await liveWorkers(state.redis) }))();
+    const board = (async () => openRunBoard(state, { run, fleet: await fleet() }))();
     const opened: Kept = { board, readAt: performance.now(), usedAt: performance.now(), reading: null };
     kept.set(run.id, opened);
     board.then(
@@ -56,7 +70,7 @@ export function createBoards(state: State): Boards {
   };
 
   const refresh = async (of: Kept, board: RunBoard, run: RunRecord): Promise<void> => {
-    await board.refresh(run, await liveWorkers(state.redis));
+    await board.refresh(run, await fleet());
     of.readAt = performance.now();
   };
 
@@ -93,4 +107,9 @@ export function createBoards(state: State): Boards {
       return listing.list;
     },
   };
+}
+
+async function readFleet(state: State): Promise<Fleet> {
+  const [workers, pools] = await Promise.all([liveWorkers(state.redis), state.pools.read()]);
+  return { workers, pools };
 }

@@ -52,7 +52,7 @@ export function createEndedRuns(state: State): EndedRuns {
         adding = adding.then(() => addUp(run, mark)).catch(() => void moved.delete(run.id));
       }
       const totals = { ...(found?.totals ?? UNKNOWN), troubled: counts.failed + counts['rolling-back'] };
-      const summary = summarizeRun({ run, counts, totals, unserved: [], estimate: OVER, now });
+      const summary = summarizeRun({ run, counts, totals, unserved: [], paused: [], estimate: OVER, now });
       known.set(run.id, { mark, at: performance.now(), summary });
       return summary;
     },

@@ -5,8 +5,10 @@
 import { stepKey } from '../../domain/job.ts';
 import { isUnderWay, type MachineRecord } from '../../domain/machine-record.ts';
 import { isEnded, type RunCounts, type RunRecord } from '../../domain/run-record.ts';
+import { pausedFor } from '../../operations/pool-control.ts';
 import { unservedBy } from '../../operations/served-pools.ts';
 import type { Heartbeat } from '../../state/heartbeats.ts';
+import type { PoolSetting } from '../../state/pool-settings.ts';
 import type { StepProgress } from '../../state/progress-board.ts';
 import type { State } from '../../state/state.ts';
 import type { RunDetail, RunSummary } from '../api/run.ts';
@@ -19,8 +21,8 @@ import { sumMachines } from './run-totals.ts';
 
 export type RunBoard = {
   id: string;
-  /** Reads what changed. `workers`: those that live. */
-  refresh(run: RunRecord, workers: readonly Heartbeat[]): Promise<void>;
+  /** Reads what changed. */
+  refresh(run: RunRecord, fleet: Fleet): Promise<void>;
   records: ReadonlyMap<string, MachineRecord>;
   lines: LineBook;
   events: EventBook;
@@ -32,11 +34,14 @@ export type RunBoard = {
   detail(): RunDetail;
 };
 
+/** Workers that live, and what operators said of their pools. */
+export type Fleet = { workers: readonly Heartbeat[]; pools: readonly PoolSetting[] };
+
 type Round = { run: RunRecord; counts: RunCounts; now: number; summary: RunSummary; json?: string };
 
 export async function openRunBoard(
   state: State,
-  { run: first, workers }: { run: RunRecord; workers: readonly Heartbeat[] },
+  { run: first, fleet }: { run: RunRecord; fleet: Fleet },
 ): Promise<RunBoard> {
   const { id } = first;
   // Before the records are read: what happens meanwhile is read once more.
@@ -49,7 +54,7 @@ export async function openRunBoard(
   const look = async (
     run: RunRecord,
     changed: readonly string[],
-    workers: readonly Heartbeat[],
+    { workers, pools }: Fleet,
   ): Promise<Round> => {
     const [counts, now] = await Promise.all([state.machines.counts(id), state.clock.now()]);
     const wereActive = active;
@@ -60,20 +65,27 @@ export async function openRunBoard(
     const redrawn = new Set([...changed, ...wereActive, ...active]);
     lines.draw(pick(records, redrawn), { progress, now });
     const due = await estimate.at({ run, records, progress, now, isStale: changed.length > 0 });
-    const unserved = isEnded(run.status) ? [] : unservedBy(workers, run.wave.source.site);
+    const { site } = run.wave.source;
+    const unserved = isEnded(run.status) ? [] : unservedBy(workers, site);
+    const paused = isEnded(run.status) ? [] : pausedFor(pools, site);
     const totals = sumMachines(records.values(), progress);
-    return { run, counts, now, summary: summarizeRun({ run, counts, totals, unserved, estimate: due, now }) };
+    return {
+      run,
+      counts,
+      now,
+      summary: summarizeRun({ run, counts, totals, unserved, paused, estimate: due, now }),
+    };
   };
 
-  let round: Round = await look(first, first.machines, workers);
+  let round: Round = await look(first, first.machines, fleet);
   return {
     id,
     records,
     lines,
     events,
-    async refresh(run, workers) {
+    async refresh(run, fleet) {
       const news = await events.read();
-      round = await look(run, await read(news), workers);
+      round = await look(run, await read(news), fleet);
     },
     summary: () => round.summary,
     summaryJson() {

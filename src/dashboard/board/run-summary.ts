@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { lastRollbackAt } from '../../domain/advance-wave.ts';
 import type { RunCounts, RunRecord } from '../../domain/run-record.ts';
+import { describePaused, type PausedPool } from '../../operations/pool-control.ts';
 import { describeSayWithoutTime } from '../../operations/say.ts';
 import { describeUnserved, type Unserved } from '../../operations/served-pools.ts';
 import { whyNothingStarts } from '../../operations/stands-still.ts';
@@ -14,11 +15,20 @@ export type RunStanding = {
   /** Of all its machines together. */
   totals: Totals;
   unserved: readonly Unserved[];
+  paused: readonly PausedPool[];
   estimate: Estimate;
   now: number;
 };
 
-export function summarizeRun({ run, counts, totals, unserved, estimate, now }: RunStanding): RunSummary {
+export function summarizeRun({
+  run,
+  counts,
+  totals,
+  unserved,
+  paused,
+  estimate,
+  now,
+}: RunStanding): RunSummary {
   const { wave, approval } = run;
   const { groups: _groups, ...byStatus } = counts;
   return {
@@ -31,14 +41,16 @@ export function summarizeRun({ run, counts, totals, unserved, estimate, now }: R
     createdAt: run.createdAt,
     endedAt: run.endedAt,
     archivedAt: run.archivedAt,
-    plannedBy: null,
+    plannedBy: run.plannedBy,
     window: showWindow(run),
     counts: byStatus,
     troubled: totals.troubled,
     standsStill: whyNothingStarts(run, now, describeSayWithoutTime),
-    unserved: unserved.map((each) => sentences(describeUnserved(each))),
+    unserved: [...unserved.map(describeUnserved), ...paused.map(describePaused)].map(sentences),
     hold: run.hold,
-    approval: wave.isApprovalRequired ? { given: approval, byAnother: false } : null,
+    approval: wave.isApprovalRequired
+      ? { given: approval, byAnother: wave.isApprovalByAnother === true }
+      : null,
     doneBytes: totals.doneBytes,
     totalBytes: totals.totalBytes,
     bytesPerSecond: totals.bytesPerSecond,

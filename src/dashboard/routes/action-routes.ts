@@ -62,10 +62,18 @@ export const actionRoutes: FastifyPluginAsyncZod<{ desk: Desk }> = async (server
       const refusal = refuseRole(user, body);
       if (refusal !== null) return sendProblem(reply, { status: 403, code: NOT_ALLOWED, message: refusal });
       const of = { idOrWave: params.run, user, signal: ending.signal };
-      const doing = performDeed(desk, { ...of, deed: body });
-      const outcome = await redis.whileThere(() => withinTime(doing));
+      // Not begun while Redis is away: it would be done at some time, to whatever is there then.
+      const begun: { doing: Promise<Outcome> | null } = { doing: null };
+      const outcome = await redis
+        .whileThere(() => {
+          begun.doing = performDeed(desk, { ...of, deed: body });
+          return withinTime(begun.doing);
+        })
+        .catch((error: unknown) => {
+          throw begun.doing === null || !isRedisAway(error) ? error : halfDone(error);
+        });
       if (outcome !== null) return outcome;
-      doing.catch((error: unknown) =>
+      begun.doing?.catch((error: unknown) =>
         log(
           'warn',
           `${body.action} of ${params.run} by ${user.name} did not come to its end: ${saveError(error).message}`,
@@ -98,6 +106,21 @@ function refuseRole(user: User, { action }: Action): string | null {
   const role = action === 'approve' ? 'approver' : 'operator';
   if (hasRole(user, role)) return null;
   return `This takes the role ${role}; ${user.name} is ${user.role}.`;
+}
+
+function isRedisAway(error: unknown): boolean {
+  return saveError(error).code === 'redis-away';
+}
+
+/** What waits for Redis goes on once it is back. */
+function halfDone(cause: unknown): LandfallError {
+  return new LandfallError({
+    code: 'redis-away',
+    message:
+      'Redis went away while this was being done, so nobody knows how far it came. What is left of it may still be done once Redis is back: look before you do it again.',
+    retryable: true,
+    cause,
+  });
 }
 
 function goingDown(): LandfallError {

@@ -2,9 +2,9 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { LandfallError } from '../../domain/errors.ts';
+import type { Access } from '../access/access.ts';
 import type { Desk } from '../desk.ts';
 import { healthMessage, openEventSource } from '../live/event-source.ts';
-import type { Access } from '../loopback-access.ts';
 import { REFUSALS } from '../problem.ts';
 
 /** More open pages than that are a mistake, or meant badly. */

@@ -44,7 +44,7 @@ export const machineRoutes: FastifyPluginAsyncZod<{ desk: Desk }> = async (serve
       schema: {
         summary: 'What of a disk is copied, zero, to do',
         params: machineParams.extend({ disk: z.string().min(1).max(100) }),
-        querystring: z.object({ cells: z.coerce.number().int().min(16).max(4_096).default(512) }),
+        querystring: z.object({ cells: z.coerce.number().int().min(16).max(512).default(512) }),
         response: { 200: diskMapSchema, ...REFUSALS },
       },
     },

@@ -37,6 +37,7 @@ export function makeControlRun(wish: {
     status: 'running',
     machines: machines.map(({ name }) => name),
     createdAt: now,
+    plannedBy: null,
     endedAt: null,
     archivedAt: null,
     window,

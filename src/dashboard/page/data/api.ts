@@ -5,6 +5,7 @@ import type { ConsoleText, DiskMap, MachineDetail, ShownEvent } from '../../api/
 import type { RunDetail, RunList, Throughput } from '../../api/run.ts';
 import type { Session } from '../../api/session.ts';
 import type { PoolAction, Workers } from '../../api/workers.ts';
+import { setServerNow } from './clock.ts';
 import { RequestProblem, readProblem } from './problem.ts';
 
 type Events = { events: ShownEvent[]; hasMore: boolean };
@@ -92,15 +93,27 @@ async function request<T>(path: string, init: RequestInit, signal?: AbortSignal)
     throw new RequestProblem({ code: 'unreachable', message, status: 0 });
   }
   if (!response.ok) {
-    if (response.status === 401) for (const listener of strangers) listener();
+    if (response.status === 401) doubtSession();
     throw await readProblem(response);
   }
-  return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+  if (response.status === 204) return undefined as T;
+  const body: unknown = await response.json();
+  if (hasNow(body)) setServerNow(body.now);
+  return body as T;
+}
+
+function hasNow(body: unknown): body is { now: number } {
+  return typeof body === 'object' && body !== null && 'now' in body && typeof body.now === 'number';
 }
 
 const strangers = new Set<() => void>();
 
-/** Runs `onRefusal` whenever the server no longer knows who asks. */
+/** Has it asked anew who looks: a request was refused, or a stream that says no reason why. */
+export function doubtSession(): void {
+  for (const listener of strangers) listener();
+}
+
+/** Runs `onRefusal` whenever the server may no longer know who asks. */
 export function watchRefusals(onRefusal: () => void): () => void {
   strangers.add(onRefusal);
   return () => strangers.delete(onRefusal);

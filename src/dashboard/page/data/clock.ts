@@ -13,7 +13,9 @@ const listeners = new Set<() => void>();
 /** Takes over what an answer says the time is. */
 export function setServerNow(now: number): void {
   const skew = now - Date.now();
-  if (Math.abs(skew - skewMs) > TOLERATED_SKEW_MS) skewMs = skew;
+  if (Math.abs(skew - skewMs) <= TOLERATED_SKEW_MS) return;
+  skewMs = skew;
+  tick();
 }
 
 export function serverNow(): number {
@@ -27,6 +29,7 @@ export function useNow(): number {
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
+  if (timer === null) shown = serverNow();
   timer ??= setInterval(tick, TICK_MS);
   return () => {
     listeners.delete(listener);

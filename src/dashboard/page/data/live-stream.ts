@@ -7,6 +7,7 @@
  * error, and notices nothing when a laptop slept or a cable was pulled: then it is opened anew, with the id in the address.
  */
 import type { LiveName } from '../../api/live.ts';
+import { doubtSession } from './api.ts';
 import { setServerNow } from './clock.ts';
 import { applyMessages, type LiveMessage, type LiveState, NOTHING_LIVE } from './live-state.ts';
 
@@ -60,7 +61,10 @@ function createLiveStream(run: string | null, onEnd: () => void): LiveStream {
     source = new EventSource(address(run, lastId));
     source.onerror = () => {
       if (state.link !== 'lost') set({ ...state, link: 'lost' });
-      if (source?.readyState === EventSource.CLOSED) openLater();
+      if (source?.readyState !== EventSource.CLOSED) return;
+      // It was answered with an error, and which one a page is not told: maybe nobody is logged in any more.
+      doubtSession();
+      openLater();
     };
     for (const name of NAMES) source.addEventListener(name, (message) => take(name, message));
     silence = setTimeout(giveUp, ANSWER_MS);

@@ -4,7 +4,6 @@ import { Facts } from '../components/facts.tsx';
 import { Moment } from '../components/moment.tsx';
 import { SignLabel } from '../status/sign-label.tsx';
 import { RUN_SIGNS } from '../status/words.ts';
-import { totalOf } from '../view/headline.ts';
 import { urgencyOf } from '../view/run-order.ts';
 import { formatBytes, formatClock, formatRate, percentOf } from '../view/sizes.ts';
 import { MachineShares } from './machine-shares.tsx';
@@ -32,7 +31,6 @@ export function RunCard({ run, now }: { run: RunSummary; now: number }) {
           ...windowFacts(run, now),
           ['Moved', `${formatBytes(run.doneBytes)} of ${formatBytes(run.totalBytes)} (${percent} %)`],
           ['Rate', run.bytesPerSecond === 0 ? 'nothing moves now' : formatRate(run.bytesPerSecond)],
-          ['Machines', String(totalOf(run))],
         ]}
       />
     </article>

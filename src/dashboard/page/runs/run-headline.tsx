@@ -19,38 +19,51 @@ export function RunHeadline({
   isLink?: boolean;
 }) {
   const { progress, trouble, window } = headlineOf(run, now);
-  const rest = [trouble, window].filter((claim) => claim !== null);
+  const address = `/runs/${encodeURIComponent(run.id)}`;
   return (
     <p className={styles.headline}>
       {isLink && (
         <>
-          <Link href={`/runs/${encodeURIComponent(run.id)}`} className={styles.name}>
+          <Link href={address} className={styles.name}>
             {run.id}
           </Link>
           {': '}
         </>
       )}
       {progress.text}
-      {rest.map((claim) => (
-        <ClaimText key={claim.text} claim={claim} />
-      ))}
+      {trouble !== null && (
+        <>
+          {', '}
+          <Link href={`${address}?only=failing`} className={styles.trouble} onClick={showMachines}>
+            <ClaimText claim={trouble} />
+          </Link>
+        </>
+      )}
+      {window !== null && (
+        <>
+          {', '}
+          <ClaimText claim={window} />
+        </>
+      )}
     </p>
   );
 }
 
 function ClaimText({ claim: { text, tone, shape } }: { claim: Claim }) {
   return (
-    <>
-      {', '}
-      <span className={styles.claim} data-tone={tone ?? undefined}>
-        {tone !== null && shape !== null && (
-          <>
-            <SignShape shape={shape} tone={tone} />
-            {NO_BREAK}
-          </>
-        )}
-        {text.replaceAll(UNIT, `$1${NO_BREAK}$2`)}
-      </span>
-    </>
+    <span className={styles.claim} data-tone={tone ?? undefined}>
+      {tone !== null && shape !== null && (
+        <>
+          <SignShape shape={shape} tone={tone} />
+          {NO_BREAK}
+        </>
+      )}
+      {text.replaceAll(UNIT, `$1${NO_BREAK}$2`)}
+    </span>
   );
+}
+
+/** On the run's own page they are further down. */
+function showMachines(): void {
+  document.getElementById('machines')?.scrollIntoView();
 }

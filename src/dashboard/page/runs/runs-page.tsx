@@ -1,4 +1,7 @@
 /** The first screen: what runs, what is in trouble, whether it makes its window; the calendar; what was. */
+import { useState } from 'react';
+import type { RunSummary } from '../../api/run.ts';
+import { Button } from '../components/button.tsx';
 import { Loading } from '../components/loading.tsx';
 import { ProblemNotice } from '../components/notice.tsx';
 import { PageHead } from '../components/page-head.tsx';
@@ -14,6 +17,8 @@ import { RunCard } from './run-card.tsx';
 import { RunTable } from './run-table.tsx';
 import styles from './runs-page.module.css';
 
+const PAST_SHOWN = 25;
+
 export function RunsPage() {
   const live = useLive(null);
   useBanner(live);
@@ -25,8 +30,8 @@ export function RunsPage() {
     return (
       <>
         <PageHead title="Runs" />
-        {first.problem === null ? (
-          <Loading what="Fetching the runs …" />
+        {first.problem === null || live.health?.redis === 'away' ? (
+          <Loading what={live.health?.redis === 'away' ? 'Waiting for Redis …' : 'Fetching the runs …'} />
         ) : (
           <ProblemNotice what="The runs cannot be shown." problem={first.problem} />
         )}
@@ -62,9 +67,21 @@ export function RunsPage() {
       )}
       {groups.past.length > 0 && (
         <Panel title="Past">
-          <RunTable caption="Runs that are over, the latest first" runs={groups.past} now={now} />
+          <PastRuns runs={groups.past} now={now} />
         </Panel>
       )}
+    </>
+  );
+}
+
+/** Years of runs are not drawn each second. */
+function PastRuns({ runs, now }: { runs: readonly RunSummary[]; now: number }) {
+  const [isWhole, setIsWhole] = useState(false);
+  const shown = isWhole ? runs : runs.slice(0, PAST_SHOWN);
+  return (
+    <>
+      <RunTable caption="Runs that are over, the latest first" runs={shown} now={now} />
+      {shown.length < runs.length && <Button onClick={() => setIsWhole(true)}>Show all {runs.length}</Button>}
     </>
   );
 }

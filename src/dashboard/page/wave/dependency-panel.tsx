@@ -28,9 +28,12 @@ export function DependencyPanel(props: {
   const { nodes, edges, width, height } = graph;
   const labels = new Map(nodes.map(({ id, label }) => [id, label]));
   return (
-    <Panel title="Order" aside={edges.length === 0 ? 'nothing waits for another' : 'left before right'}>
+    <Panel
+      title="Dependencies"
+      aside={edges.length === 0 ? 'nothing waits for another' : 'left before right'}
+    >
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard. */}
-      <section className={styles.scroll} tabIndex={0} aria-label="Order of groups and machines">
+      <section className={styles.scroll} tabIndex={0} aria-label="Graph of groups and machines">
         <div className={styles.graph} style={{ width, height }}>
           <svg className={styles.edges} width={width} height={height} aria-hidden="true">
             {edges.map(({ from, to, path, isMet }) => (

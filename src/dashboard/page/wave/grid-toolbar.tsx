@@ -33,7 +33,7 @@ export function GridToolbar(props: { filter: Filter; onChange: (filter: Filter) 
         Only in trouble ({troubled})
       </Button>
       <Select
-        label="Order"
+        label="Sort"
         value={filter.order}
         options={ORDER_OPTIONS}
         onChange={(order) => onChange({ ...filter, order })}

@@ -42,7 +42,7 @@ export function MachineGrid({ run, machines }: { run: RunSummary; machines: read
       ? count(rows.length, 'machine')
       : `${rows.length} of ${count(machines.length, 'machine')}`;
   return (
-    <Panel title="Machines" aside={<span role="status">{shown}</span>} isFlush>
+    <Panel title="Machines" anchor="machines" aside={<span role="status">{shown}</span>} isFlush>
       <GridToolbar
         filter={filter}
         onChange={setFilter}

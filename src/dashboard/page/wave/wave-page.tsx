@@ -55,10 +55,7 @@ function Wave({ detail }: { detail: RunDetail }) {
         aside={<ActionBar run={run} on={{ kind: 'run' }} machines={machines} />}
       >
         <SignLabel sign={RUN_SIGNS[run.status]} isChip />
-        <span className={styles.from}>
-          wave {run.wave}, {run.source} to {run.target}
-          {run.plannedBy === null ? '' : `, planned by ${run.plannedBy}`}
-        </span>
+        <span className={styles.from}>{originOf(run)}</span>
       </PageHead>
       <Head run={run} />
       <div className={styles.panels}>
@@ -69,6 +66,15 @@ function Wave({ detail }: { detail: RunDetail }) {
       <MachineGrid run={run} machines={machines} />
     </>
   );
+}
+
+function originOf({ wave, source, target, plannedBy, approval }: RunSummary): string {
+  return [
+    `wave ${wave}`,
+    `${source} to ${target}`,
+    ...(plannedBy === null ? [] : [`planned by ${plannedBy}`]),
+    ...(approval?.given == null ? [] : [`approved by ${approval.given.by}`]),
+  ].join(', ');
 }
 
 /** Ticks each second by itself: the grid below does not. */
