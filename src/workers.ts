@@ -52,7 +52,7 @@ export async function startWorkers(options: {
       await pool.setConcurrency(concurrency);
     }
   };
-  stack.use(
+  const heart = stack.use(
     await keepBeating(app, {
       // Also here: a signal may be lost.
       before: heedSettings,
@@ -80,7 +80,7 @@ export async function startWorkers(options: {
       onStop(signal) {
         for (const pool of pools) pool.stop(signal);
       },
-      onPools: () => void heedSettings().catch(onError),
+      onPools: () => void heart.beatNow().catch(onError),
     }),
   );
   // Last on the stack, so first to end, and all at once: jobs are given back within two seconds.
@@ -98,7 +98,7 @@ export async function startWorkers(options: {
 async function keepBeating(
   { state }: App,
   { before, describe }: { before(): Promise<void>; describe(): Heartbeat },
-): Promise<AsyncDisposable> {
+): Promise<AsyncDisposable & { beatNow(): Promise<void> }> {
   const { id } = describe();
   const once = async (): Promise<void> => {
     await before();
@@ -107,6 +107,7 @@ async function keepBeating(
   await once();
   const timer = setInterval(() => void once().catch(() => {}), HEARTBEAT_MS);
   return {
+    beatNow: once,
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       await within(FAREWELL_MS, endHeartbeat(state.redis, id));

@@ -57,12 +57,50 @@ export async function startUp(
   scene: Scene,
   ...options: readonly string[]
 ): Promise<void> {
-  const args = ['up', ...options];
+  const args = ['up', '--no-dashboard', ...options];
   await startUntil(stack, scene, {
     name: '`landfall up`',
     args,
     isReady: (line) => line.includes('Landfall is up'),
   });
+}
+
+/** The address that is easy to remember, or any other where somebody has it. */
+const DASHBOARD_PORTS = ['8470', '0'];
+
+/** As `startUp`, with a dashboard; gives its URL. */
+export async function startUpWithDashboard(
+  stack: AsyncDisposableStack,
+  scene: Scene,
+  ...options: readonly string[]
+): Promise<string> {
+  for (const port of DASHBOARD_PORTS) {
+    let url: string | null = null;
+    const isReady = (line: string): boolean => {
+      url = /The dashboard is at (http:[^\s"]+)/.exec(line)?.[1] ?? null;
+      return url !== null;
+    };
+    const args = ['up', '--listen', port, ...options];
+    try {
+      await startUntil(stack, scene, { name: '`landfall up`', args, isReady });
+      if (url !== null) return url;
+    } catch (error) {
+      if (port === DASHBOARD_PORTS.at(-1) || !String(error).includes('cannot listen')) throw error;
+    }
+  }
+  throw new Error('`landfall up` did not say where its dashboard is');
+}
+
+/** In the operator's browser, where there is a desktop. */
+export async function openInBrowser(url: string): Promise<void> {
+  const desktop = pickEnvironment([
+    'DISPLAY',
+    'WAYLAND_DISPLAY',
+    'XDG_RUNTIME_DIR',
+    'DBUS_SESSION_BUS_ADDRESS',
+  ]);
+  if (desktop.DISPLAY === undefined && desktop.WAYLAND_DISPLAY === undefined) return;
+  await execa('xdg-open', [url], { env: desktop, reject: false, timeout: START_TIMEOUT_MS });
 }
 
 /** A process with a pool for every stage. */

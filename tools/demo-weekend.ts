@@ -2,6 +2,7 @@
  * An unattended weekend: five machines run at a libvirt of the demo's own; a wave waits for its window and for approval,
  * shuts them down in order, moves four of them, and takes back the fifth, which does not boot in the cloud.
  */
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,11 +14,13 @@ import {
   askLandfall,
   DEMO_HOME,
   forgetLastTime,
+  openInBrowser,
   runLandfall,
   type Scene,
   say,
   startSandbox,
   startUp,
+  startUpWithDashboard,
   startWorker,
 } from './demo-scene.ts';
 import { startWeekendEstate, untilLoggedIn, WEEKEND_GUESTS } from './libvirt/estate.ts';
@@ -32,11 +35,14 @@ const TAKEN_BACK = 'old-batch';
 /** Gives the exit status. */
 export async function cutOverWeekend({
   killsWorkers,
+  hasDashboard,
   signal,
 }: {
   killsWorkers: boolean;
+  /** Then it stays, with all that it shows, until somebody ends the demo. */
+  hasDashboard: boolean;
   signal: AbortSignal;
-}) {
+}): Promise<number> {
   const startedAt = performance.now();
   await setUp(signal);
   await using stack = new AsyncDisposableStack();
@@ -53,9 +59,14 @@ export async function cutOverWeekend({
   const environment = { ...sandbox.environment, LANDFALL_HOME: DEMO_HOME, DEMO_LIBVIRT_URI: libvirt.uri };
   const scene: Scene = { environment, signal };
   say('Starting Redis and timers (landfall up --no-pools), and two workers with a pool per stage');
-  await startUp(stack, scene, '--no-pools');
+  const dashboard = hasDashboard ? await startUpWithDashboard(stack, scene, '--no-pools') : null;
+  if (dashboard === null) await startUp(stack, scene, '--no-pools');
   const workers = [await startWorker(stack, scene), await startWorker(stack, scene)];
 
+  if (dashboard !== null) {
+    say(`The dashboard: ${dashboard}`);
+    await openInBrowser(dashboard);
+  }
   const wave = await writeWave();
   say(`landfall run ${wave} --detach: its window opens in ${OPENS_IN_SECONDS} s`);
   const { run } = JSON.parse(await askLandfall(['run', wave, '--detach', '--json'], scene)) as {
@@ -74,13 +85,19 @@ export async function cutOverWeekend({
   say(`landfall audit ${run}`);
   await runLandfall(['audit', run], scene);
   say('What libvirt says of the machines at their source');
-  const isAsItShould = await compareSource(libvirt);
-  if (status !== EXIT_PARTIAL || !isAsItShould) return 1;
+  const isAsItShould = status === EXIT_PARTIAL && (await compareSource(libvirt));
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
-  console.log(
-    `\nFour machines landed in order, and ${TAKEN_BACK} runs again where it was, in ${seconds} s, with nobody's hand on them.`,
-  );
-  return 0;
+  if (isAsItShould)
+    console.log(
+      `\nFour machines landed in order, and ${TAKEN_BACK} runs again where it was, in ${seconds} s, with nobody's hand on them.`,
+    );
+  if (dashboard !== null) await untilEnded(dashboard, signal);
+  return isAsItShould ? 0 : 1;
+}
+
+async function untilEnded(dashboard: string, signal: AbortSignal): Promise<void> {
+  say(`The dashboard stays at ${dashboard} until you end the demo (Ctrl-C)`);
+  if (!signal.aborted) await once(signal, 'abort');
 }
 
 /** Only this demo needs a libvirt, so `npm run demo` has not seen to it. */

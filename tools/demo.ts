@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: moves two machines into a sandbox cloud. `-- --target azure`: into Azure's. `-- --wave weekend`: an
- * unattended weekend cutover of running machines, with `--kill-workers` under the worst of conditions. Every process that a
- * demo starts ends with it.
+ * unattended weekend cutover of running machines, with `--kill-workers` under the worst of conditions, with `--dashboard` to be
+ * watched in a browser. Every process that a demo starts ends with it.
  */
 import { parseArgs } from 'node:util';
 import { CLOUD_NAMES, findCloud } from './demo-cloud.ts';
@@ -33,16 +33,19 @@ function chooseDemo(args: readonly string[]): Demo | null {
       target,
       wave,
       'kill-workers': killsWorkers,
+      dashboard: hasDashboard,
     } = parseArgs({
       args: [...args],
       options: {
         target: { type: 'string' },
         wave: { type: 'string' },
         'kill-workers': { type: 'boolean', default: false },
+        dashboard: { type: 'boolean', default: false },
       },
     }).values;
-    if (wave === 'weekend' && target === undefined)
-      return (signal) => cutOverWeekend({ killsWorkers, signal });
+    const isWeekend = wave === 'weekend' || (wave === undefined && hasDashboard);
+    if (isWeekend && target === undefined)
+      return (signal) => cutOverWeekend({ killsWorkers, hasDashboard, signal });
     const cloud = findCloud(target ?? 'aws');
     if (wave === undefined && cloud !== null && !killsWorkers)
       return (signal) => moveTwoMachines(cloud, signal);
@@ -51,7 +54,8 @@ function chooseDemo(args: readonly string[]): Demo | null {
     console.error(error instanceof Error ? error.message : String(error));
   }
   console.error(
-    `Usage: npm run demo [-- --target ${CLOUD_NAMES.join('|')}]\n       npm run demo -- --wave weekend [--kill-workers]`,
+    `Usage: npm run demo [-- --target ${CLOUD_NAMES.join('|')}]\n       npm run demo -- --wave weekend [--kill-workers] [--dashboard]
+       npm run demo -- --dashboard`,
   );
   return null;
 }

@@ -1,11 +1,11 @@
-/** A site's name as the command line takes it: it becomes part of the names of queues, in which `:` is not allowed. */
+/** A site's name as the command line takes it: each that a wave may name. */
 import { InvalidArgumentError } from 'commander';
-
-const SITE = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i;
+import { nameSchema } from '../domain/name.ts';
 
 export function siteName(text: string): string {
-  if (SITE.test(text)) return text;
+  const parsed = nameSchema.safeParse(text);
+  if (parsed.success) return parsed.data;
   throw new InvalidArgumentError(
-    'A site is letters, digits and -, such as dc1, as `source: site` of a wave says.',
+    `A site, such as dc1, is what \`source: site\` of a wave says: it ${parsed.error.issues[0]?.message ?? 'is no name'}.`,
   );
 }

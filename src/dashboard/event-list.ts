@@ -6,9 +6,6 @@ import type { State } from '../state/state.ts';
 import type { ShownEvent } from './api/machine.ts';
 import { showEvent } from './board/shown-event.ts';
 
-/** Of a machine that nothing happened to lately, so many events are looked through at once. */
-const MOST_READ = 20_000;
-
 export async function readEvents(
   state: State,
   of: {
@@ -24,11 +21,10 @@ export async function readEvents(
     (machine === undefined || ('machine' in event && event.machine === machine)) &&
     (kind === 'all' || isOnTrail(event));
   const found: StoredEvent[] = [];
-  let read = 0;
   for await (const event of state.events.readBack(run.id, before)) {
-    if (found.length === limit || read === MOST_READ) return { events: shown(found), hasMore: true };
-    read += 1;
-    if (isWanted(event)) found.push(event);
+    if (!isWanted(event)) continue;
+    if (found.length === limit) return { events: shown(found), hasMore: true };
+    found.push(event);
   }
   return { events: shown(found), hasMore: false };
 }

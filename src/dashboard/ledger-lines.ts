@@ -4,8 +4,12 @@ import type { LedgerEntry } from '../domain/ports.ts';
 import { listMade } from '../operations/made-things.ts';
 import type { MachineDetail } from './api/machine.ts';
 
-/** Newest first. */
-export function showLedger(record: MachineRecord, entries: readonly LedgerEntry[]): MachineDetail['ledger'] {
+/** Newest first. `priceOf`: US dollars a month; null: not known. */
+export function showLedger(
+  record: MachineRecord,
+  entries: readonly LedgerEntry[],
+  priceOf: (entry: LedgerEntry) => number | null,
+): MachineDetail['ledger'] {
   const isDebris = ['failed', 'cancelled', 'discarded', 'rolled-back'].includes(record.status);
   return entries.toReversed().map((entry) => {
     const made = listMade(entry);
@@ -16,7 +20,7 @@ export function showLedger(record: MachineRecord, entries: readonly LedgerEntry[
       state: entry.state,
       made,
       isLeftover: isDebris && stands && made.length > 0,
-      costPerMonth: null,
+      costPerMonth: priceOf(entry),
       at: entry.at,
     };
   });

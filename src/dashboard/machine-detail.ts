@@ -1,22 +1,23 @@
 /** All that is known of one machine of a run. */
+import type { App } from '../app.ts';
 import { LandfallError } from '../domain/errors.ts';
 import { stepKey } from '../domain/job.ts';
 import type { Proof } from '../domain/landing.ts';
 import type { MachineRecord, Step } from '../domain/machine-record.ts';
-import type { Evidence } from '../domain/ports.ts';
+import type { LedgerEntry } from '../domain/ports.ts';
 import type { RunRecord } from '../domain/run-record.ts';
 import { listKept, readKeptProof } from '../operations/kept-evidence.ts';
 import { listMade } from '../operations/made-things.ts';
+import { priceMade } from '../operations/price-made.ts';
 import { readLedger } from '../state/ledger.ts';
 import type { StepProgress } from '../state/progress-board.ts';
-import type { State } from '../state/state.ts';
 import type { MachineDetail } from './api/machine.ts';
 import { showMachine } from './board/machine-line.ts';
 import { showError } from './board/saved-error.ts';
 import { showLedger } from './ledger-lines.ts';
 import { remediesFor } from './remedies.ts';
 
-export type MachineDeps = { state: State; evidence: Evidence };
+export type MachineDeps = Pick<App, 'state' | 'evidence' | 'openTarget' | 'resolve'>;
 
 /** Throws `not-found`. */
 export async function readMachine(
@@ -74,7 +75,7 @@ export async function readMachineDetail(
     proof: proof === null ? null : showProof(proof),
     hasConsole: (live !== null && live.landing === landing?.id) || kept.hasConsole,
     hasScreenshot: kept.hasScreenshot,
-    ledger: showLedger(record, entries),
+    ledger: showLedger(record, entries, pricing(deps, of.run, record)),
     remedies: remediesFor(record),
   };
 }
@@ -124,4 +125,19 @@ function showProof(proof: Proof): NonNullable<MachineDetail['proof']> {
     checks: checks.map(({ name, state, detail }) => ({ name, state, detail })),
     hasScreenshot: screenshotFile !== null,
   };
+}
+
+/** A target that cannot be opened here, for want of a variable that only workers have, has no prices. */
+function pricing(
+  { openTarget, resolve }: MachineDeps,
+  { wave }: RunRecord,
+  record: MachineRecord,
+): (entry: LedgerEntry) => number | null {
+  try {
+    const target = openTarget(wave);
+    const resolved = { ...record, plan: resolve(record.plan) };
+    return (entry) => priceMade(target, resolved, entry);
+  } catch {
+    return () => null;
+  }
 }

@@ -29,6 +29,8 @@ export async function servePage(
     if (!(await exists(join(folder, DOCUMENT)))) return sendUnbuilt(reply);
     return reply.header('cache-control', 'no-cache').sendFile(DOCUMENT);
   };
+  // The login page has it too.
+  server.get('/icon.svg', PUBLIC, (_request, reply) => reply.sendFile('icon.svg'));
   server.get('/login', PUBLIC, sendDocument);
   server.get('/*', { schema: { hide: true } }, (request, reply) => {
     const [path = ''] = request.url.split('?');

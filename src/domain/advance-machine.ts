@@ -3,7 +3,7 @@ import type { WaveView } from './advance-wave.ts';
 import type { SavedError } from './errors.ts';
 import { FLOW, type Job, type StepStage } from './job.ts';
 import { cancelMachine, rollBackMachine } from './machine-changes.ts';
-import type { MachineRecord, Step } from './machine-record.ts';
+import { type MachineRecord, mayServe, type Step } from './machine-record.ts';
 
 export type Advance = {
   record: MachineRecord;
@@ -42,7 +42,7 @@ function advanceMove({ record, wave, now }: Looked): Advance {
   const failed = steps.find((step) => step.stage !== 'rollback' && step.state === 'failed');
   if (failed !== undefined) return giveUp(record, { error: failed.error, now });
   const isProven = isStageDone(steps, 'validate');
-  if (wave.overrun === 'rollback' && !isProven) return turnBack(record, now);
+  if (wave.overrun === 'rollback' && !isProven) return turnBack({ record, wave, now });
   const stage = FLOW.find((candidate) => !isStageDone(steps, candidate));
   if (stage === undefined) return atRest({ ...record, status: 'landed', endedAt: now });
   return wave.isOpen ? offerStage({ record, stage, now }) : atRest(record);
@@ -54,7 +54,7 @@ function giveUp(record: MachineRecord, { error, now }: { error: SavedError | nul
   switch (onFailure) {
     case 'rollback':
       // It was in service, be it for a moment: what it took up there is for a person to give up.
-      if (error?.context.isAdmitted === true) return atRest({ ...record, status: 'held', error });
+      if (mayHaveServed(record, error)) return atRest({ ...record, status: 'held', error });
       return advanceRollback({ record: rollBackMachine(record, error) ?? record, now });
     case 'hold':
       return atRest({ ...record, status: 'held', error });
@@ -63,6 +63,11 @@ function giveUp(record: MachineRecord, { error, now }: { error: SavedError | nul
     default:
       return onFailure satisfies never;
   }
+}
+
+/** Of a job that vanished nobody knows how far it came. */
+function mayHaveServed(record: MachineRecord, error: SavedError | null): boolean {
+  return error?.context.isAdmitted === true || (error?.code === 'job-lost' && mayServe(record));
 }
 
 /** A way back is gone whether the run is held or its window closed. */
@@ -74,25 +79,33 @@ function advanceRollback({ record, now }: Omit<Looked, 'wave'>): Advance {
   return offerStage({ record, stage: 'rollback', now });
 }
 
-/** The window closed over a machine on which nobody works: it goes back, or it was never touched and stays so. */
+/**
+ * The window closed over a machine on which nobody works: it goes back, or it was never touched and stays so. Where its wave
+ * finishes what has begun, a person decides: no slot is given any more that it could wait for.
+ */
 function advanceIdle({ record, wave, now }: Looked): Advance {
   const hasBegun = record.startedAt !== null;
-  if (wave.overrun === 'rollback' && hasBegun) return turnBack(record, now);
-  if (!wave.isOver || hasBegun) return atRest(record);
+  if (wave.overrun === 'rollback' && hasBegun) return turnBack({ record, wave, now });
+  if (!wave.isOver) return atRest(record);
+  if (hasBegun)
+    return atRest(
+      record.status === 'held' ? record : { ...record, status: 'held', error: windowClosed(record, wave) },
+    );
   const cancelled = cancelMachine(record, now);
-  return atRest(cancelled === null ? record : { ...cancelled, error: windowClosed(record) });
+  return atRest(cancelled === null ? record : { ...cancelled, error: windowClosed(record, wave) });
 }
 
-function turnBack(record: MachineRecord, now: number): Advance {
-  const back = rollBackMachine(record, windowClosed(record));
+function turnBack({ record, wave, now }: Looked): Advance {
+  const back = rollBackMachine(record, windowClosed(record, wave));
   return back === null ? atRest(record) : advanceRollback({ record: back, now });
 }
 
-function windowClosed({ machine, startedAt, run }: MachineRecord): SavedError {
+function windowClosed({ machine, startedAt, run }: MachineRecord, { isOver }: WaveView): SavedError {
+  const reopen = isOver ? `Open it again (\`landfall cutover ${run} --now --until 4h\`), then ` : '';
   const what =
     startedAt === null
       ? `before ${machine.name} had its turn; nothing was done to it. Give the wave a new window and run it again (\`landfall run --again\`)`
-      : `before ${machine.name} was proven. \`landfall retry ${run} ${machine.name}\` tries it again`;
+      : `before ${machine.name} was proven. ${reopen}\`landfall retry ${run} ${machine.name}\` tries it again`;
   return {
     code: 'window-closed',
     message: `The window closed ${what}.`,

@@ -16,7 +16,7 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
  * Throws `preflight-refused` and names all that are not set; another worker may have them, so it may be tried again.
  */
 export function resolveEnvReferences(value: JsonValue, environment: Environment): JsonValue {
-  const missing = listEnvReferences(value).filter((name) => !isSet(environment, name));
+  const missing = findUnset(value, environment);
   if (missing.length > 0) throw notSet(missing);
   return mapTexts(value, (text) => text.replace(REFERENCE, (_, name: string) => environment[name] ?? ''));
 }
@@ -31,10 +31,33 @@ export function listEnvReferences(value: JsonValue): string[] {
   return [...names];
 }
 
+/** Those of them that could not be resolved. */
+export function findUnset(value: JsonValue, environment: Environment): string[] {
+  return listEnvReferences(value).filter((name) => !isSet(environment, name));
+}
+
+/**
+ * What others said, such as an error or a server's answer, with the values of these references as the wave has them. A
+ * value in an address is said with its reserved letters escaped, too.
+ */
+export function hideEnvValues(said: string, value: JsonValue, environment: Environment): string {
+  const forms = listEnvReferences(value).flatMap((name) =>
+    formsOf(environment[name] ?? '').map((form) => ({ form, reference: `\${env:${name}}` })),
+  );
+  // The longest first: one value may be part of another.
+  forms.sort((one, other) => other.form.length - one.form.length);
+  return forms.reduce((text, { form, reference }) => text.replaceAll(form, () => reference), said);
+}
+
 /** Names in references that no variable can have, for example in `${env:db-password}`. */
 export function findBadEnvReference(text: string): string | null {
   for (const [reference, name] of text.matchAll(REFERENCE)) if (!NAME.test(name ?? '')) return reference;
   return null;
+}
+
+function formsOf(value: string): string[] {
+  const forms = [value, encodeURI(value), encodeURIComponent(value), URL.parse(value)?.href ?? ''];
+  return [...new Set(forms)].filter((form) => form !== '');
 }
 
 function isSet(environment: Environment, name: string): boolean {

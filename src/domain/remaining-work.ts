@@ -70,9 +70,11 @@ function leftOf(record: MachineRecord, { progress, share, times, now }: Context)
     if (step.state === 'done' || disk === undefined) continue;
     const told = progress.get(`${machine.name} ${stepKey(step)}`);
     const isTold = told !== undefined && told.totalBytes > 0;
-    const whole = isTold ? told.totalBytes : prepared[disk.id]?.dataBytes;
+    const whole = isTold ? told.totalBytes : step.pass === 0 ? prepared[disk.id]?.dataBytes : undefined;
     isGuessed ||= whole === undefined;
-    bytes += Math.max(0, (whole ?? disk.bytes * (share ?? 1)) - (told?.doneBytes ?? 0));
+    // What a later pass will find changed, nobody knows: no less than nothing.
+    const guess = step.pass === 0 ? disk.bytes * (share ?? 1) : 0;
+    bytes += Math.max(0, (whole ?? guess) - (told?.doneBytes ?? 0));
   }
   const isMoving = status === 'moving';
   return { name: machine.name, group: plan.group, isMoving, after, ...around, bytes, isGuessed, unmeasured };

@@ -101,6 +101,8 @@ export type WaveMachine = {
   name: string;
   /** It stands for all machines that `from` selects, each by its name at the source: only until the wave is planned. */
   selectsMany?: boolean;
+  /** Of those that it selects, the ones that are left out, by patterns of their names: only until the wave is planned. */
+  except?: readonly string[];
   /** The source adapter's options for this machine. */
   from: JsonObject;
   /** The target adapter's options for this machine, defaults merged in. */

@@ -1,26 +1,55 @@
 /** Hands one notice to one receiver. Its address is resolved here, and told to nobody. */
 import { createTransport } from 'nodemailer';
-import { resolveEnvReferences } from '../domain/env-reference.ts';
+import { hideEnvValues, resolveEnvReferences } from '../domain/env-reference.ts';
 import type { NoticeChannel } from '../domain/wave.ts';
 import { headlineOf, type Notice } from './notice.ts';
 
-const TIMEOUT_MS = 10_000;
+const WEBHOOK_TIMEOUT_MS = 30_000;
+/**
+ * Servers let strangers wait for their greeting, and look through a letter before they say that they took it. Whoever
+ * leaves in the midst of that sends it again, and again: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.2.6 wants
+ * 10 minutes. Nobody else waits meanwhile.
+ */
+const CONNECTION_TIMEOUT_MS = 30_000;
+const GREETING_TIMEOUT_MS = 60_000;
+const MAIL_TIMEOUT_MS = 600_000;
 
-/** Resolves once the receiver has taken it, with those of its addresses that were refused. */
+/**
+ * Resolves once the receiver has taken it, with those of its addresses that were refused. What it rejects with holds
+ * nothing that a variable holds.
+ */
 export async function deliver(
   notice: Notice,
   channel: NoticeChannel,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const within = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
+  const address = channel.kind === 'webhook' ? channel.url : channel.smtp;
+  try {
+    return await hand(notice, channel, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new Error(hideEnvValues(reasonOf(error as Error), address, process.env));
+  }
+}
+
+async function hand(notice: Notice, channel: NoticeChannel, signal: AbortSignal): Promise<readonly string[]> {
   switch (channel.kind) {
-    case 'webhook':
+    case 'webhook': {
+      const within = AbortSignal.any([signal, AbortSignal.timeout(WEBHOOK_TIMEOUT_MS)]);
       return await post(notice, resolved(channel.url), within);
-    case 'mail':
+    }
+    case 'mail': {
+      const within = AbortSignal.any([signal, AbortSignal.timeout(MAIL_TIMEOUT_MS)]);
       return await mail(notice, { ...channel, smtp: resolved(channel.smtp) }, within);
+    }
     default:
       return channel satisfies never;
   }
+}
+
+/** `fetch failed` says nothing: its cause does. */
+function reasonOf({ cause, message }: Error): string {
+  return cause instanceof Error && cause.message !== '' ? cause.message : message;
 }
 
 /** As the wave names it, so that no secret is in it. */
@@ -49,21 +78,20 @@ async function mail(
   { smtp, from, to }: Extract<NoticeChannel, { kind: 'mail' }>,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const timeouts = { connectionTimeout: TIMEOUT_MS, greetingTimeout: TIMEOUT_MS, socketTimeout: TIMEOUT_MS };
+  const timeouts = {
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    greetingTimeout: GREETING_TIMEOUT_MS,
+    socketTimeout: MAIL_TIMEOUT_MS,
+  };
   const transport = createTransport({ url: smtp, ...timeouts });
-  const close = (): void => transport.close();
-  signal.addEventListener('abort', close);
-  const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error));
-  });
   try {
     signal.throwIfAborted();
-    const sending = transport.sendMail({ from, to: [...to], ...letterOf(notice) });
-    const { rejected } = await Promise.race([sending, aborted]);
+    // An abort closes the connection: no letter is taken after all that is to be sent again.
+    const letter = { from, to: [...to], ...letterOf(notice), signal };
+    const { rejected } = await transport.sendMail(letter);
     return rejected.map(String);
   } finally {
-    signal.removeEventListener('abort', close);
-    close();
+    transport.close();
   }
 }
 

@@ -143,9 +143,7 @@ function remark(run: string, level: 'info' | 'warn', message: string) {
   return { type: 'remark', run, machine: null, level, message } as const;
 }
 
-/** `fetch failed` says nothing: its cause does. */
-function describeFailure(error: Error): string {
-  const { cause } = error;
-  const message = cause instanceof Error && cause.message !== '' ? cause.message : error.message;
+/** Servers may say several lines. */
+function describeFailure({ message }: Error): string {
   return message.split('\n')[0]?.replace(/\.$/, '') ?? '';
 }

@@ -92,10 +92,14 @@ export async function findLeftovers(run: RunRecord, deps: DiscardDeps): Promise<
   return tagged.filter(({ machine }) => (machine === null ? kept.size === 0 : !kept.has(machine)));
 }
 
-export async function cleanUpRun(run: RunRecord, deps: DiscardDeps): Promise<Removal[]> {
+export async function cleanUpRun(
+  run: RunRecord,
+  deps: DiscardDeps,
+  reason: string | null = 'cleanup',
+): Promise<Removal[]> {
   const machines = await deps.state.machines.all(run.id, run.machines);
   const debris = machines.filter(({ status }) => isDebris(status));
-  const removals = await discardMachines({ run, machines: debris, reason: 'cleanup' }, deps);
+  const removals = await discardMachines({ run, machines: debris, reason }, deps);
   for (const thing of await findLeftovers(run, deps)) {
     const remove = (): Promise<void> => deps.target.removeTagged(thing, run.id, deps.signal);
     const { machine, kind, id } = thing;

@@ -56,6 +56,13 @@ const TOOLS: readonly Tool[] = [
     package: 'redis-server',
   },
   {
+    command: 'virsh',
+    args: ['--version'],
+    needed: false,
+    purpose: 'speaks to KVM hosts, for waves from libvirt',
+    package: 'libvirt-clients',
+  },
+  {
     command: 'qemu-system-x86_64',
     args: ['--version'],
     needed: false,

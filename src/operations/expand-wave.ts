@@ -3,6 +3,7 @@ import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import type { Machine } from '../domain/machine.ts';
 import { findCycle, findUnknownNames } from '../domain/machine-order.ts';
 import { nameSchema } from '../domain/name.ts';
+import { matchesName } from '../domain/name-pattern.ts';
 import type { Finding, PlannedMachine, Source } from '../domain/ports.ts';
 import type { Wave, WaveMachine } from '../domain/wave.ts';
 
@@ -19,7 +20,9 @@ export async function selectMachines(
   for (const entry of wave.machines) {
     try {
       const { from } = resolve(entry);
-      const all = entry.selectsMany === true ? await source.machines(from, signal) : [];
+      const selected = entry.selectsMany === true ? await source.machines(from, signal) : [];
+      const { left: all, idle } = leaveOut(selected, entry.except ?? []);
+      findings.push(...idle.map((pattern) => leavesNoneOut(entry, pattern)));
       found.set(
         entry,
         entry.selectsMany === true ? all : [await selectMachine(resolve(entry), source, signal)],
@@ -34,7 +37,7 @@ export async function selectMachines(
   const taken = new Set(named.flatMap((entry) => (found.get(entry) ?? []).map(({ identity }) => identity)));
   const names = new Set(named.map(({ name }) => name.toLowerCase()));
   const machines = wave.machines.flatMap((entry): PlannedMachine[] => {
-    const { selectsMany, ...plan } = entry;
+    const { selectsMany, except: _, ...plan } = entry;
     const all = found.get(entry) ?? [];
     if (selectsMany !== true) return all.map((machine) => ({ wave: plan, machine }));
     const more = all.filter(({ identity }) => !taken.has(identity));
@@ -50,8 +53,29 @@ export async function selectMachines(
   return { machines, findings };
 }
 
+/** `idle`: patterns that fit none, so maybe were meant otherwise. */
+function leaveOut(
+  machines: readonly Machine[],
+  except: readonly string[],
+): { left: Machine[]; idle: string[] } {
+  const fits = (pattern: string) => (machine: Machine) => matchesName(machine.name, pattern);
+  return {
+    left: machines.filter((machine) => !except.some((pattern) => fits(pattern)(machine))),
+    idle: except.filter((pattern) => !machines.some(fits(pattern))),
+  };
+}
+
+function leavesNoneOut({ name }: WaveMachine, pattern: string): Finding {
+  return {
+    level: 'warn',
+    subject: name,
+    message: `\`except\` has ${JSON.stringify(pattern)}, which fits no machine that \`from\` selects`,
+    remedy: 'Correct it, or take it out.',
+  };
+}
+
 /** By its name it selects this one machine, whatever comes there later. */
-function narrowed(plan: Omit<WaveMachine, 'selectsMany'>, { name }: Machine): WaveMachine {
+function narrowed(plan: Omit<WaveMachine, 'selectsMany' | 'except'>, { name }: Machine): WaveMachine {
   return { ...plan, name, from: { ...plan.from, name } };
 }
 

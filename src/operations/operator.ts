@@ -17,7 +17,7 @@ export async function recordAction(state: State, action: OperatorAction): Promis
 }
 
 export function operatorEvent(action: OperatorAction): RunEvent {
-  return { type: 'operator', ...action };
+  return { type: 'operator', ...action, reason: asOneLine(action.reason) };
 }
 
 /** The same for records that hold who said so. */
@@ -25,5 +25,10 @@ export async function sayNow(
   state: State,
   { by, reason }: { by: string; reason: string | null },
 ): Promise<Say> {
-  return { by, at: await state.clock.now(), reason };
+  return { by, at: await state.clock.now(), reason: asOneLine(reason) };
+}
+
+/** Trails are read line by line, at terminals. */
+export function asOneLine(reason: string | null): string | null {
+  return reason?.replace(/[\s\p{Cc}]+/gu, ' ').trim() ?? null;
 }

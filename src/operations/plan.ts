@@ -8,6 +8,7 @@ import type { Wave, WaveMachine } from '../domain/wave.ts';
 import { formatMoment } from '../domain/zoned-time.ts';
 import { checkMachines } from '../stages/preflight.ts';
 import { checkOrder, selectMachines } from './expand-wave.ts';
+import { checkHooksAndNotices } from './plan-hooks.ts';
 
 export type Plan = {
   wave: Wave;
@@ -42,7 +43,9 @@ export async function planWave(wave: Wave, deps: PlanDeps, signal: AbortSignal):
   findings.push(...((await source.preflight?.(planned, signal)) ?? []));
   findings.push(...(await target.preflight(planned, signal)));
   const expanded = { ...wave, machines: machines.map(({ wave: plan }) => plan) };
-  return { wave: expanded, machines, findings, isControlled: source.control !== undefined };
+  const isControlled = source.control !== undefined;
+  findings.push(...checkHooksAndNotices({ wave, machines, isControlled, environment: process.env }));
+  return { wave: expanded, machines, findings, isControlled };
 }
 
 /**

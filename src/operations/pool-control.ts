@@ -7,7 +7,7 @@ import { type LiveWorker, liveWorkers } from '../state/heartbeats.ts';
 import { concurrencyOf, type PoolSetting } from '../state/pool-settings.ts';
 import { publishSignal } from '../state/signals.ts';
 import type { State } from '../state/state.ts';
-import { sayNow } from './operator.ts';
+import { asOneLine, sayNow } from './operator.ts';
 
 export type PoolChange =
   | { kind: 'pause' | 'resume' }
@@ -62,7 +62,7 @@ export async function changePool(
     default:
       return change satisfies never;
   }
-  await state.audit.append({ by, action: describeAction(of, change), reason });
+  await state.audit.append({ by, action: describeAction(of, change), reason: asOneLine(reason) });
   if (change.kind === 'concurrency') await publishSignal(state.redis, { type: 'pools' });
   else await queues.setPaused(of, change.kind === 'pause');
   return true;

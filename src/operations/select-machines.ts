@@ -58,6 +58,7 @@ function machinesOfGroup(run: RunRecord, group: string): string[] {
   });
 }
 
-function isFailing({ status, error }: MachineRecord): boolean {
+/** It failed, or waits for a decision because it did. */
+export function isFailing({ status, error }: MachineRecord): boolean {
   return status === 'failed' || (status === 'held' && error !== null);
 }

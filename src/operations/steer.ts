@@ -64,12 +64,12 @@ export function refuseRetry(
   }
 }
 
-/** Those that failed and wait for a decision are tried again by it. */
+/** Those that failed and wait for a decision are tried again by it. Throws `conflict` also after the window has closed. */
 export async function releaseMachines(
   { run, machines, reason }: MachinesAction,
   deps: SteerDeps,
 ): Promise<string[]> {
-  if (run.archivedAt !== null) throw archived(run);
+  refuseRelease({ run, machines }, await deps.state.clock.now());
   const changed: string[] = [];
   for (const { machine } of machines) {
     const at = { run: run.id, machine: machine.name, reason };
@@ -77,6 +77,16 @@ export async function releaseMachines(
       changed.push(machine.name);
   }
   return changed;
+}
+
+/** What `releaseMachines` throws before it does anything. */
+export function refuseRelease(
+  { run, machines }: Pick<MachinesAction, 'run' | 'machines'>,
+  now: number,
+): void {
+  if (run.archivedAt !== null) throw archived(run);
+  const held = machines.find(({ status }) => status === 'held');
+  if (held !== undefined && isWindowOver(run, now)) throw windowIsOver(run, held);
 }
 
 /** Pauses machines where they are; an attempt under way ends, and goes on from there once they are released. */
@@ -189,7 +199,7 @@ function windowIsOver(run: RunRecord, { machine }: MachineRecord): LandfallError
       : ` at ${formatMoment(window.closesAt, wave.window.timezone)}`;
   return new LandfallError({
     code: 'conflict',
-    message: `${machine.name} was not tried again: the window of ${run.id} closed${closed}, and it would be stopped at once. Open it first: \`landfall cutover ${run.id} --now --until 4h\`.`,
+    message: `${machine.name} was left as it is: the window of ${run.id} closed${closed}, and nothing begins any more. Open it first: \`landfall cutover ${run.id} --now --until 4h\`.`,
     context: { run: run.id, machine: machine.name },
   });
 }

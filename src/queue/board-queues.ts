@@ -3,7 +3,7 @@ import { Queue } from 'bullmq';
 import { type PoolRef, queueName } from '../domain/job.ts';
 import { PREFIX } from '../state/keys.ts';
 import type { RedisUrl } from '../state/redis.ts';
-import { queueConnection, WAKE_QUEUE } from './queues.ts';
+import { disconnectQueues, queueConnection, WAKE_QUEUE } from './queues.ts';
 
 export type BoardQueues = AsyncDisposable & {
   /** Of these pools, and that of timers. The same queue is the same object. */
@@ -26,8 +26,6 @@ export function openBoardQueues(url: RedisUrl): BoardQueues {
       const names = pools.map(({ pool, site }) => queueName(pool, site));
       return [...new Set([...names, WAKE_QUEUE])].map(open);
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all([...opened.values()].map((queue) => queue.disconnect()));
-    },
+    [Symbol.asyncDispose]: () => disconnectQueues(opened.values()),
   };
 }

@@ -100,9 +100,14 @@ export function openQueues(url: RedisUrl): Queues {
 
     async [Symbol.asyncDispose]() {
       // Nothing is buffered here, and close() would wait for a Redis that is away.
-      await Promise.all([...opened.values()].map((queue) => queue.disconnect()));
+      await disconnectQueues(opened.values());
     },
   };
+}
+
+/** To a Redis that is away there was no connection, which BullMQ takes for a failure. */
+export async function disconnectQueues(queues: Iterable<Queue>): Promise<void> {
+  await Promise.allSettled([...queues].map((queue) => queue.disconnect()));
 }
 
 function optionsOf(job: Job): JobsOptions {

@@ -27,7 +27,6 @@ export function startThroughputSampler({
 }): AsyncDisposable {
   const stopping = new AbortController();
   let timer: NodeJS.Timeout | undefined;
-  let round = Promise.resolve();
   let sampler: ThroughputSampler | null = null;
   const look = async (): Promise<void> => {
     const now = await state.clock.now();
@@ -48,6 +47,8 @@ export function startThroughputSampler({
       BUCKET_MS - (now % BUCKET_MS) + AFTER_MS,
     );
   };
+  // At once, too: what is done already was moved before, and what comes from now on is counted.
+  let round = look().catch(onError);
   again(Date.now());
   return {
     async [Symbol.asyncDispose]() {
@@ -62,15 +63,21 @@ export function startThroughputSampler({
 type Seen = Map<string, number>;
 
 export function createThroughputSampler(state: State, startedAt: number): ThroughputSampler {
-  const runs = new Map<string, { seen: Seen; at: number }>();
+  const runs = new Map<string, { seen: Seen; at: number; isActive: boolean }>();
 
   const sampleRun = async (run: RunRecord, now: number): Promise<void> => {
-    const progress = (await state.progress.read(run.id)).filter(isUpload);
     const last = runs.get(run.id);
+    const isActive = !isEnded(run.status) && run.status !== 'scheduled';
+    // Nothing moves, and nothing has moved since the last look: that spares reading the board of every run that rests.
+    if (last !== undefined && !isActive && !last.isActive) {
+      last.at = now;
+      return;
+    }
+    const progress = (await state.progress.read(run.id)).filter(isUpload);
     const isKnown = last !== undefined || run.createdAt >= startedAt;
     const seen = last?.seen ?? new Map<string, number>();
     const moved = countMoved(progress, seen);
-    runs.set(run.id, { seen, at: now });
+    runs.set(run.id, { seen, at: now, isActive });
     // What was done before this process looked was moved at another time; and after a pause nobody knows when.
     if (!isKnown || moved === 0 || (last !== undefined && now - last.at > 2 * BUCKET_MS)) return;
     const [set = null] = await state.bandwidthLimits.read([{ kind: 'run', run: run.id }]);
@@ -88,8 +95,7 @@ export function createThroughputSampler(state: State, startedAt: number): Throug
       for (const id of runs.keys()) if (!live.includes(id)) runs.delete(id);
       for (const id of live) {
         const run = await state.runs.get(id);
-        if (run === null || isEnded(run.status) || run.status === 'scheduled') runs.delete(id);
-        else await sampleRun(run, now);
+        if (run !== null) await sampleRun(run, now);
       }
     },
   };

@@ -3,7 +3,7 @@
  * done is kept in its checkpoint, written after each: so a repeat goes on with the one that was under way, and only that
  * one is ever done twice.
  */
-import { listEnvReferences, resolveEnvReferences } from '../domain/env-reference.ts';
+import { hideEnvValues, resolveEnvReferences } from '../domain/env-reference.ts';
 import { asLandfallError, LandfallError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { StepContext } from '../domain/ports.ts';
@@ -15,6 +15,7 @@ import type { StepInput } from './step-input.ts';
 import { environmentOf, factsOf, fillIn } from './told-facts.ts';
 
 type CommandHook = Extract<Hook, { kind: 'command' }>;
+type ResolvedCall = { url: string; headers: Record<string, string>; body: string | null };
 type HttpHook = Extract<Hook, { kind: 'http' }>;
 
 type HookEnd = {
@@ -27,6 +28,7 @@ type HookEnd = {
   output: readonly string[];
 };
 
+const JSON_CONTENT = { 'content-type': 'application/json' };
 /** So many lines of what a hook said stand in the message; events have more. */
 const LINES_IN_MESSAGES = 3;
 /** Answers that ask to come again: https://www.rfc-editor.org/rfc/rfc9110#section-15.5 and 6585. */
@@ -97,40 +99,35 @@ async function callServer(input: StepInput, hook: HttpHook): Promise<HookEnd> {
   const facts = factsOf(input);
   const { method, headers, body } = hook;
   const takesBody = method !== 'GET' && method !== 'HEAD';
+  // Before facts come into it: what a machine is called may look like a reference, and is none of the wave's.
+  const own = resolveEnvReferences({ url: hook.url, headers, body }, process.env) as ResolvedCall;
   // Who gives no body gets the facts told.
-  const told = body === null ? { 'content-type': 'application/json' } : {};
-  const sent = resolveEnvReferences(
-    {
-      url: fillIn(hook.url, facts, encodeURIComponent),
-      headers: { ...(takesBody ? told : {}), ...headers },
-      body: body === null ? JSON.stringify({ moment: hook.at, ...facts }) : fillIn(body, facts, String),
-    },
-    process.env,
-  ) as { url: string; headers: Record<string, string>; body: string };
+  const told = own.body === null ? JSON.stringify({ moment: hook.at, ...facts }) : null;
   const answer = await callHttp({
-    ...sent,
     method,
-    body: takesBody ? sent.body : null,
-    redirect: 'follow',
+    url: fillIn(own.url, facts, encodeURIComponent),
+    headers: { ...(takesBody && told !== null ? JSON_CONTENT : {}), ...own.headers },
+    body: takesBody ? (told ?? fillIn(own.body ?? '', facts, String)) : null,
+    wantsText: true,
     timeoutMs: hook.timeoutSeconds * 1000,
     signal: input.context.signal,
   });
   if (answer.kind === 'unanswered') {
     return { isWell: false, isRetryable: true, what: withoutSecrets(answer.why, hook), output: [] };
   }
-  const { status, text } = answer;
+  const { status, text, leadsTo } = answer;
+  const elsewhere = leadsTo === null ? '' : withoutSecrets(`, which leads to ${leadsTo}`, hook);
   return {
     isWell: status >= 200 && status < 300,
     isRetryable: status >= 500 || COME_AGAIN.has(status),
-    what: `was answered with status ${status}`,
+    what: `was answered with status ${status}${elsewhere}`,
     output: consoleTail(readConsole(withoutSecrets(text, hook))),
   };
 }
 
 /** Servers like to say what they were asked. */
 function withoutSecrets(text: string, { url, headers, body }: HttpHook): string {
-  const names = listEnvReferences({ url, headers, body });
-  return names.reduce((left, name) => left.replaceAll(process.env[name] || /(?!)/g, `\${env:${name}}`), text);
+  return hideEnvValues(text, { url, headers, body }, process.env);
 }
 
 /** As the wave has it, so that no variable's value gets into events. */

@@ -1,18 +1,23 @@
-/** A request to a server of the operator's, with an end in sight whatever the server does. */
+/**
+ * A request to a server of the operator's, with an end in sight whatever the server does. It goes nowhere else: followed, a
+ * redirection to a page for signing in has made a GET of a POST and looked like success, and headers with tokens in them
+ * come to whoever is named.
+ */
 
 export type HttpCall = {
   method: string;
   url: string;
   headers?: Readonly<Record<string, string>>;
   body?: string | null;
-  /** A check wants the answer itself, a hook what it leads to. */
-  redirect: 'follow' | 'manual';
+  /** Else its status is all that is waited for: some servers go on talking. */
+  wantsText: boolean;
   timeoutMs: number;
   signal: AbortSignal;
 };
 
 export type HttpAnswer =
-  | { kind: 'answered'; status: number; text: string }
+  /** `leadsTo`: where it sends its callers instead. */
+  | { kind: 'answered'; status: number; text: string; leadsTo: string | null }
   /** `why`: as the end of "it …". */
   | { kind: 'unanswered'; why: string };
 
@@ -21,17 +26,22 @@ const MAX_TEXT_BYTES = 16 * 1024;
 
 /** Throws only the signal's reason. */
 export async function callHttp(call: HttpCall): Promise<HttpAnswer> {
-  const { method, url, headers = {}, body = null, redirect, timeoutMs, signal } = call;
+  const { method, url, headers = {}, body = null, wantsText, timeoutMs, signal } = call;
   const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const response = await fetch(url, {
       method,
       headers,
       body,
-      redirect,
+      redirect: 'manual',
       signal: AbortSignal.any([signal, timeout]),
     });
-    return { kind: 'answered', status: response.status, text: await readStart(response) };
+    const { status } = response;
+    const location = status >= 300 && status < 400 ? response.headers.get('location') : null;
+    const leadsTo = location === null ? null : (URL.parse(location, url)?.href ?? location);
+    if (wantsText) return { kind: 'answered', status, text: await readStart(response), leadsTo };
+    await response.body?.cancel();
+    return { kind: 'answered', status, text: '', leadsTo };
   } catch (error) {
     signal.throwIfAborted();
     if (timeout.aborted) return { kind: 'unanswered', why: `did not answer within ${timeoutMs / 1000} s` };

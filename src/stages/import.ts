@@ -3,7 +3,7 @@ import type { Artifact } from '../domain/landing.ts';
 import type { MachineRecord, StepOutput } from '../domain/machine-record.ts';
 import type { StepOutcome } from '../domain/ports.ts';
 import { runHooks } from './hooks.ts';
-import { removeStaging } from './staging.ts';
+import { tidyStaging } from './staging.ts';
 import { missing, type StepInput } from './step-input.ts';
 
 export async function importMachine(input: StepInput): Promise<StepOutcome<StepOutput>> {
@@ -17,19 +17,6 @@ export async function importMachine(input: StepInput): Promise<StepOutcome<StepO
   await tidyStaging(input);
   await runHooks({ ...input, record: { ...record, landing: outcome.value } }, 'after-import');
   return { kind: 'done', value: { stage: 'import', landing: outcome.value } };
-}
-
-/** A landing is not given up because a leftover file could not be removed. */
-async function tidyStaging(input: StepInput): Promise<void> {
-  const { record, context } = input;
-  try {
-    await removeStaging(input);
-  } catch (error) {
-    context.log(
-      'warn',
-      `Staging of ${record.machine.name} could not be removed and takes space: ${String(error)}`,
-    );
-  }
 }
 
 function artifactsInDiskOrder(record: MachineRecord): Artifact[] {

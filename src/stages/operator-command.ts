@@ -31,6 +31,18 @@ export type CommandEnd = {
 /** What asks to end may need to undo what it began. */
 const GRACE_MS = 3_000;
 
+/**
+ * Stands between a worker and the command, at the head of its process group, and takes the whole group along when the
+ * worker is killed: the kernel tells it so by SIGHUP. A step that is done again would otherwise run beside what the
+ * first one started. What asks the group to end (SIGTERM) is the command's to hear; 127 and 126 are the shell's own.
+ */
+const GUARD = `
+trap 'kill -KILL 0' HUP
+trap : TERM
+"$@" &
+while :; do wait $!; s=$?; kill -0 $! 2>/dev/null || exit $s; done
+`;
+
 /** Throws the signal's reason after it aborted, and then nothing of the command runs any more. */
 export async function runOperatorCommand(run: OperatorCommand): Promise<CommandEnd> {
   const { signal, timeoutMs } = run;
@@ -56,11 +68,10 @@ export async function runOperatorCommand(run: OperatorCommand): Promise<CommandE
 }
 
 async function start({ command, environment, folder }: OperatorCommand): Promise<RunningTool> {
-  const [program = '', ...args] = command;
   const isHere = (await stat(folder).catch(() => null))?.isDirectory() === true;
   return startTool({
-    command: program,
-    args,
+    command: 'setpriv',
+    args: ['--pdeathsig', 'HUP', '--', 'sh', '-c', GUARD, 'hook', ...command],
     environment: { ...inherited(), ...environment },
     ...(isHere ? { cwd: folder } : {}),
   });

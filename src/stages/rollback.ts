@@ -82,7 +82,7 @@ async function restorePower(input: StepInput, there: Controlled): Promise<StepOu
   if (entry === null) return null;
   const effect = powerEffect(entry);
   if (effect?.before === 'on') {
-    const waiting = (await echoOf(input, { entry, effect })) ?? (await turnOn(there));
+    const waiting = (await echoOf(input, { entry, effect })) ?? (await turnOn(there, entry));
     if (waiting !== null) return waiting;
     context.log('info', `${machine.name} runs at its source again.`);
   }
@@ -106,8 +106,13 @@ async function echoOf(
 }
 
 /** null once the source itself says that it runs. */
-async function turnOn({ source, control, machine, context }: Controlled): Promise<StepOutcome<never> | null> {
-  const { signal } = context;
+async function turnOn(
+  { source, control, machine, context }: Controlled,
+  entry: LedgerEntry,
+): Promise<StepOutcome<never> | null> {
+  const { ledger, clock, signal } = context;
+  // Written under the lease right before: a worker that slept through its end must not turn on what moves again.
+  await ledger.settle(entry, entry.state, { turnedOnAt: await clock.now() });
   const outcome = await orWait(context, 'disks', () => control.powerOn(machine, signal));
   if (outcome.kind === 'wait') return outcome;
   if ((await source.powerState(machine, signal)) !== 'on') throw notRestored(machine, 'its power');

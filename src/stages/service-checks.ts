@@ -21,9 +21,14 @@ const ADDRESS = '{address}';
 export async function tryChecks(input: StepInput, landing: Landing): Promise<CheckVerdict[]> {
   const { checks } = input.record.plan.proof;
   const ready = checks.map((check) => withAddress(check, landing, input));
-  return Promise.all(
+  const tried = await Promise.allSettled(
     ready.map(async (check) => ({ check: nameOf(check), failure: await failureOf(check, input, landing) })),
   );
+  // Only now: a command of theirs must not live on beside the next attempt.
+  return tried.map((each) => {
+    if (each.status === 'fulfilled') return each.value;
+    throw each.reason;
+  });
 }
 
 async function failureOf(check: ServiceCheck, input: StepInput, landing: Landing): Promise<string | null> {
@@ -32,7 +37,7 @@ async function failureOf(check: ServiceCheck, input: StepInput, landing: Landing
     case 'tcp':
       return await connectionFailure(check, signal);
     case 'http': {
-      const call = { method: 'GET', url: check.url, redirect: 'manual', timeoutMs: ANSWER_MS } as const;
+      const call = { method: 'GET', url: check.url, wantsText: false, timeoutMs: ANSWER_MS } as const;
       const answer = await callHttp({ ...call, signal });
       if (answer.kind === 'unanswered') return answer.why;
       const { status } = answer;

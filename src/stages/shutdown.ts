@@ -15,6 +15,7 @@ import {
   POWER,
   type PowerEffect,
   powerEffect,
+  rememberPower,
   settleAs,
 } from './source-effects.ts';
 import type { StepInput } from './step-input.ts';
@@ -45,6 +46,8 @@ export async function shutDownSource(input: StepInput): Promise<StepOutcome<Step
 
 async function prepare(input: StepInput, there: Controlled): Promise<void> {
   await requireReady(input);
+  // A hook may well turn the machine off by itself.
+  await rememberPower(there);
   await runHooks(input, 'before-shutdown');
   await keepOffWithHost(there);
   await leaveNote(there, noteFor(input.record));
@@ -133,8 +136,10 @@ async function cutOff(
     'warn',
     `${machine.name} did not end within ${graceSeconds} s and is cut off, as its wave allows.`,
   );
+  // Written under the lease right before: a worker that slept through its end must not cut off what was taken back since.
+  const intent = await context.ledger.settle(entry, 'intended', { how: 'cut off' });
   await control.cutOff(machine, context.signal);
-  await settleAs(context, entry, 'done', { how: 'cut off' });
+  await settleAs(context, intent, 'done');
   return null;
 }
 

@@ -73,6 +73,16 @@ export function powerEffect({ ref }: LedgerEntry): PowerEffect | null {
   return { before, heardAt: momentOf(heardAt), askedAt: momentOf(askedAt) };
 }
 
+/** What a rollback must bring back: what ran before anything was done to it, and what a person turned on since. */
+export async function rememberPower({ source, machine, context }: Controlled): Promise<void> {
+  const { ledger, signal } = context;
+  const before = await source.powerState(machine, signal);
+  const entry = await ledger.intend(POWER);
+  const known = powerEffect(entry)?.before;
+  if (known === undefined || (known === 'off' && before === 'on'))
+    await ledger.settle(entry, 'intended', { before });
+}
+
 /** The open entry of this thing; null: nothing stands to be undone. */
 export async function findEffect({ ledger }: StepContext, thing: string): Promise<LedgerEntry | null> {
   const entries = await ledger.entries();

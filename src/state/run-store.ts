@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import { LandfallError } from '../domain/errors.ts';
 import type { RunEvent } from '../domain/events.ts';
 import type { MachineRecord } from '../domain/machine-record.ts';
-import type { RunRecord, RunStatus } from '../domain/run-record.ts';
+import { isEnded, type RunRecord, type RunStatus } from '../domain/run-record.ts';
 import { EVENTS_KEPT } from './event-stream.ts';
 import { keys } from './keys.ts';
 import { createRunCache } from './run-cache.ts';
@@ -246,7 +246,7 @@ function machinesBusy({ wave }: RunRecord, held: readonly Held[]): LandfallError
   });
   const holders = new Map(held.map(({ holder, status }) => [holder, status]));
   const remedies = [...holders].map(([holder, status]) =>
-    status === 'running'
+    !isEnded(status)
       ? `Run ${holder} must end first (or \`landfall cancel ${holder}\`); then \`landfall archive ${holder}\` lets go of its machines.`
       : `\`landfall archive ${holder}\` lets go of its machines.`,
   );

@@ -26,12 +26,14 @@ export function readMachines(
   options: readonly { from: JsonObject | null; to: JsonObject | null }[],
 ): WaveMachine[] {
   return machines.map((machine, index): WaveMachine => {
-    const { name, export: mode, proof, shutdown, onFailure, hooks, after = [] } = machine;
+    const { name, except, export: mode, proof, shutdown, onFailure, hooks, after = [] } = machine;
     const group = machine.group ?? defaults?.group ?? null;
     const ofGroup = group === null ? [] : (groups[group]?.after ?? []);
     return {
       // Until its machines are known, an entry that selects several is called by its place in the file.
-      ...(name === undefined ? { name: `machines[${index}]`, selectsMany: true } : { name }),
+      ...(name === undefined
+        ? { name: `machines[${index}]`, selectsMany: true, ...(except === undefined ? {} : { except }) }
+        : { name }),
       from: options[index]?.from ?? {},
       to: options[index]?.to ?? {},
       export: mode ?? defaults?.export ?? 'in-place',

@@ -99,26 +99,38 @@ const cutoverKeys = {
   hooks: z.array(hookSchema).optional().describe('What is done at moments of its cutover. Default: nothing'),
 };
 
-const machineSchema = z.strictObject({
-  name: nameSchema
-    .optional()
-    .describe(
-      'Name of the machine in this wave and at the target. Unique in the wave. Left out: all machines that `from` selects, each by its name at the source.',
+const machineSchema = z
+  .strictObject({
+    name: nameSchema
+      .optional()
+      .describe(
+        'Name of the machine in this wave and at the target. Unique in the wave. Left out: all machines that `from` selects, each by its name at the source.',
+      ),
+    from: fromSchema,
+    except: z
+      .array(z.string().min(1).max(MAX_PATTERN_LENGTH))
+      .min(1)
+      .optional()
+      .describe(
+        'Machines that `from` selects and that are left out, by their names at the source; `*` and `?` stand for what varies. Only without `name`.',
+      ),
+    to: toSchema,
+    export: exportSchema.describe(
+      'in-place: disks are read where they are. spool: they are copied into staging first. Default: that of defaults, else in-place.',
     ),
-  from: fromSchema,
-  to: toSchema,
-  export: exportSchema.describe(
-    'in-place: disks are read where they are. spool: they are copied into staging first. Default: that of defaults, else in-place.',
-  ),
-  proof: proofSchema
-    .optional()
-    .describe('How the landing is judged. Each key replaces the one of defaults.proof.'),
-  after: z
-    .array(nameSchema)
-    .optional()
-    .describe('Machines and groups that must have landed before it starts.'),
-  ...cutoverKeys,
-});
+    proof: proofSchema
+      .optional()
+      .describe('How the landing is judged. Each key replaces the one of defaults.proof.'),
+    after: z
+      .array(nameSchema)
+      .optional()
+      .describe('Machines and groups that must have landed before it starts.'),
+    ...cutoverKeys,
+  })
+  .refine(({ name, except }) => name === undefined || except === undefined, {
+    path: ['except'],
+    error: 'leaves machines out of a selection, and an entry with a `name` is one machine',
+  });
 
 export const waveSchema = z.strictObject({
   name: nameSchema.describe('Name of the wave: `landfall run` goes on with the run of this name.'),

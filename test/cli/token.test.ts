@@ -57,12 +57,16 @@ test('removes a name, and says where there is none', async () => {
 test.each([
   ['a role that is none', ['ann', '--role', 'king']],
   ['no days', ['ann', '--days', '0']],
+  ['a name of two lines', ['ann\n- name: eve']],
+  ['a name that clears screens', ['ann\u001b[2J']],
+  ['a name that is written backwards', ['ann\u202egnp.exe']],
+  ['no name', ['']],
 ])('refuses %s', async (_, words) => {
   await expect(type(...words)).rejects.toThrow();
 });
 
 test('takes hostile names as text', async () => {
-  const name = 'ann: {role: approver} # "\'\n- name: eve';
+  const name = 'ann: {role: approver} # "\' - name: eve';
   const [token = ''] = (await type(name)).lines;
   expect(await book().find(token)).toMatchObject({ name, role: 'viewer' });
   expect((await readFile(file(), 'utf8')).match(/sha256:/g)?.length).toBe(1);

@@ -1,9 +1,11 @@
 /** The commands that serve the dashboard, as processes of their own. */
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type RunningTool, startTool } from '../../src/processes/child.ts';
+import { type RunningTool, startTool, tryTool } from '../../src/processes/child.ts';
 
 const LANDFALL = join(import.meta.dirname, '../../bin/landfall.mjs');
 const URL_SAID = /The dashboard is at (http:\/\/\S+?)"/;
@@ -56,6 +58,24 @@ describe('landfall dashboard', () => {
     await vi.waitFor(async () => expect(await statusOf(dashboard.said, '/readyz')).toBe(503), UNTIL);
     expect((await dashboard.tool.stop()).endedBy).toBeNull();
   }, 60_000);
+});
+
+describe('an address that is taken', () => {
+  it('is said, with the way out', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const told = await tryTool({
+      command: process.execPath,
+      args: [LANDFALL, 'dashboard', '--listen', `127.0.0.1:${port}`],
+      cwd: home,
+      environment: { LANDFALL_HOME: home, HOME: home },
+      timeoutMs: 20_000,
+    });
+    other.close();
+    expect(told.exitCode).toBe(2);
+    expect(told.stderr).toContain(`cannot listen on 127.0.0.1:${port}: something else does already`);
+  }, 30_000);
 });
 
 describe('landfall up', () => {

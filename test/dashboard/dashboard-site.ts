@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { type App, openApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { openAccess } from '../../src/dashboard/access/access.ts';
+import { addToken } from '../../src/dashboard/access/token-file.ts';
+import type { Role } from '../../src/dashboard/api/session.ts';
 import { type Dashboard, startDashboard } from '../../src/dashboard/server.ts';
 import type { RedisServer } from '../../src/state/redis-server.ts';
 import { startTestRedis } from '../fakes/redis.ts';
@@ -17,17 +19,28 @@ export type DashboardSite = AsyncDisposable & {
   /** What it logged of its own faults. */
   faults: string[];
   get(path: string, init?: RequestInit): Promise<{ status: number; body: unknown; headers: Headers }>;
-  post(path: string, body: unknown): Promise<{ status: number; body: unknown }>;
+  /** `as`: one of those who log in. */
+  post(path: string, body: unknown, as?: string): Promise<{ status: number; body: unknown }>;
   /** A second server over the same Redis. */
   startAnother(): Promise<Dashboard>;
 };
 
-export async function openDashboardSite(): Promise<DashboardSite> {
+/** `people`: who logs in, by name; without them, whoever is on this machine may do everything. */
+export async function openDashboardSite({
+  people = {},
+}: {
+  people?: Readonly<Record<string, Role>>;
+} = {}): Promise<DashboardSite> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'landfall-dashboard-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const redis = stack.use(await startTestRedis());
   const config = readConfig({ LANDFALL_HOME: folder, REDIS_URL: redis.url, HOME: folder }, folder);
+  const tokens = new Map<string, string>();
+  for (const [name, role] of Object.entries(people)) {
+    const entry = { name, role, expires: null, replaces: false, now: new Date() };
+    tokens.set(name, await addToken(config.access.tokensFile, entry));
+  }
   const app = stack.use(await openApp(config));
   const faults: string[] = [];
   const start = async (): Promise<Dashboard> =>
@@ -61,11 +74,14 @@ export async function openDashboardSite(): Promise<DashboardSite> {
     folder,
     faults,
     get: ask,
-    post: (path, body) =>
+    post: (path, body, as) =>
       ask(path, {
         method: 'POST',
         body: JSON.stringify(body),
-        headers: { 'content-type': 'application/json' },
+        headers: {
+          'content-type': 'application/json',
+          ...(as === undefined ? {} : { authorization: `Bearer ${tokens.get(as)}` }),
+        },
       }),
     startAnother: start,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

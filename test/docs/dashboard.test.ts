@@ -1,6 +1,7 @@
 /** docs/dashboard.md and the Grafana dashboard against what is served. */
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { CALLBACK_PATH } from '../../src/dashboard/access/oidc-routes.ts';
 import { ACCESS_ENVIRONMENT } from '../../src/dashboard/access/settings.ts';
 import { ROLES } from '../../src/dashboard/api/session.ts';
 import { METRICS, type MetricName } from '../../src/dashboard/metrics/catalogue.ts';
@@ -65,6 +66,10 @@ describe('docs/dashboard.md', () => {
     expect(listed).toEqual(
       Object.entries(METRICS).map(([name, { type, labels }]) => [name, type, [...labels]]),
     );
+  });
+
+  test('names the address that the provider sends people back to', () => {
+    expect(page.text).toContain(`https://landfall.acme.com${CALLBACK_PATH}`);
   });
 
   test('has alerts that ask for what there is', () => {

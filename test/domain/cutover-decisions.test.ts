@@ -134,6 +134,17 @@ describe('when the window closes', () => {
     expect(advanceMachine(upTo('import'), finish, NOW).jobs.map(stepKey)).toEqual(['import']);
   });
 
+  it('what waits for a slot again with its source turned off is held where the wave finishes what has begun', () => {
+    const finish: WaveView = { ...CLOSED, overrun: 'finish' };
+    const waiting = must(releaseMachine(must(holdMachine(upTo('upload/0')))));
+    const { record: held } = advanceMachine(waiting, finish, NOW);
+    expect(held).toMatchObject({ status: 'held', hold: null, error: { code: 'window-closed' } });
+    expect(held.error?.message).toMatch(/cutover .* --now --until/);
+    expect(advanceMachine(held, finish, NOW).record).toEqual(held);
+    const next: WaveView = { ...finish, isOver: false };
+    expect(advanceMachine(waiting, next, NOW).record.status).toBe('waiting');
+  });
+
   it('what has not started is cancelled untouched, and waits on where the window comes again', () => {
     expect(advanceMachine(record(), CLOSED, NOW).record).toMatchObject({
       status: 'cancelled',

@@ -143,6 +143,19 @@ describe('an estimate', () => {
     expect(endsIn(60 * MINUTE)).toBe(0 + 5 + 1);
   });
 
+  it('does not take a later pass, of which nobody knows how much it will carry, for another full copy', () => {
+    const input = halfWay(['a', 'b']);
+    const [a, b] = input.machines as [MachineRecord, MachineRecord];
+    const first = b.steps['upload/0'];
+    if (first === undefined) throw new Error('no step');
+    const steps = { ...b.steps, 'upload/0@1': { ...first, pass: 1 } };
+    const prepared = {
+      '0': { form: { kind: 'parts' as const, container: 'raw' as const }, dataBytes: 32 * MIB },
+    };
+    const told = estimateRun({ ...input, machines: [a, { ...b, steps, prepared }] });
+    expect([told.bytesLeft, minutes(told.endsAt)]).toEqual([20 * MIB, 20 + 10]);
+  });
+
   it('begins with the window where that is still to open', () => {
     const input = halfWay(['a', 'b', 'c']);
     const [a, , c] = input.machines as [MachineRecord, MachineRecord, MachineRecord];

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { advanceMachine } from '../../src/domain/advance-machine.ts';
 import { LandfallError } from '../../src/domain/errors.ts';
 import type { Job } from '../../src/domain/job.ts';
-import { failStep, finishStep } from '../../src/domain/machine-changes.ts';
+import { beginStep, failStep, finishStep, replaceLostJob } from '../../src/domain/machine-changes.ts';
 import { type MachineRecord, mayServe } from '../../src/domain/machine-record.ts';
 import { NOW, OPEN, outputOf, waitingMachine } from './machine-story.ts';
 
@@ -39,6 +39,16 @@ it('rolls back by itself what was never in service, and leaves the rest to a per
   expect(afterFailure({ isAdmitted: true })).toMatchObject({
     status: 'held',
     error: { code: 'check-failed' },
+  });
+});
+
+it('leaves to a person what was being admitted when its worker died for good', () => {
+  const { record, job } = untilAdmit();
+  const begun = beginStep(record, job, NOW) ?? record;
+  const lost = replaceLostJob(begun, { job, now: NOW, tries: 1 }) ?? begun;
+  expect(advanceMachine(lost, OPEN, NOW).record).toMatchObject({
+    status: 'held',
+    error: { code: 'job-lost' },
   });
 });
 

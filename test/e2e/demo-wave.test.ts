@@ -3,9 +3,14 @@ import { join } from 'node:path';
 import { ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { openApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { Proof } from '../../src/domain/landing.ts';
 import { isHomeLocked } from '../../src/home.ts';
+import { readThroughput } from '../../src/operations/estimate-run.ts';
+import { readDiskMap } from '../../src/operations/read-disk-map.ts';
+import { readConsole, readScreenshot } from '../../src/operations/read-landing.ts';
 import { runTool } from '../../src/processes/child.ts';
 import { buildEstate, type Estate } from '../../tools/estate/build.ts';
 import { BUCKET, CACHE, GROUP_DB, GROUP_WEB, type Ground, linesOf, openGround, type Told } from './ground.ts';
@@ -74,6 +79,29 @@ describe('the demo wave', () => {
           isConfirmed: true,
         }),
       );
+    }
+  }, 30_000);
+
+  test('leaves those who look on its disks as pictures, its throughput, console and screenshot', async () => {
+    await using app = await openApp(readConfig({ LANDFALL_HOME: ground.home }, ground.folder));
+    const { state, evidence } = app;
+    const found = await state.runs.get(run);
+    expect(found?.plannedBy).toMatch(/@/);
+    expect((await readThroughput(state, run)).samples.length).toBeGreaterThan(0);
+    for (const record of await state.machines.all(run, found?.machines ?? [])) {
+      for (const { id: disk } of record.machine.disks) {
+        const { cells } = await readDiskMap(state, record, { disk });
+        expect(
+          cells?.some(({ copied }) => copied > 0),
+          `${record.machine.name} ${disk}`,
+        ).toBe(true);
+        expect(cells?.every(({ copied, zero }) => Math.abs(copied + zero - 1) < 1e-4)).toBe(true);
+      }
+      const live = await state.consoles.read({ run, machine: record.machine.name });
+      const kept = await readConsole({ state, evidence, record });
+      expect([live?.landing, live?.text]).toEqual([record.landing?.id, kept?.text]);
+      const screenshot = await readScreenshot({ state, evidence, record });
+      expect(Buffer.from(screenshot ?? []).subarray(0, PNG_SIGNATURE.length)).toEqual(PNG_SIGNATURE);
     }
   }, 30_000);
 

@@ -99,6 +99,16 @@ describe('a webhook', () => {
     );
   });
 
+  test('whose address is refused for the secret in it is told of without that secret', async () => {
+    process.env.LANDFALL_TEST_CHAT = 'http://bot:s3cr3t@127.0.0.1:1/';
+    await makeRunWith([{ ...toWebhook(), kind: 'webhook', url: `\${env:LANDFALL_TEST_CHAT}` }]);
+    await state.events.append(failed('a'));
+    notify();
+    await vi.waitFor(async () => expect(await remarks()).toHaveLength(1));
+    delete process.env.LANDFALL_TEST_CHAT;
+    expect((await remarks()).join()).not.toContain('s3cr3t');
+  });
+
   test('gets machines that fail at once in one message, each named', async () => {
     await makeRunWith([toWebhook()]);
     notify(400);
@@ -175,6 +185,17 @@ describe('mail', () => {
     expect(letter?.text).toMatch(/^Subject: \[landfall\] weekend: a failed\r?$/m);
     expect(letter?.text).toContain('a failed: a said nothing.');
   });
+
+  test('is sent once though its server thinks for long before it says that it took it', async () => {
+    await using mailbox = await startMailbox({ thinksMs: 11_000 });
+    await makeRunWith([toMailbox(mailbox)]);
+    await state.events.append(failed('a'));
+    notify();
+    await vi.waitFor(async () => expect(mailbox.answered()).toBe(1), { timeout: 15_000 });
+    await state.events.append({ type: 'run', run: 'r1', status: 'landed' });
+    await vi.waitFor(() => expect(mailbox.letters).toHaveLength(2), { timeout: 5_000 });
+    expect(mailbox.letters[1]?.text).not.toContain('a failed');
+  }, 25_000);
 });
 
 describe('mail to somebody whom the server does not take', () => {

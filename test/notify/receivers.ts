@@ -52,10 +52,16 @@ export async function startWebhook(port = 0): Promise<Webhook> {
   };
 }
 
-export type Mailbox = AsyncDisposable & { url: string; letters: { to: string[]; text: string }[] };
+export type Mailbox = AsyncDisposable & {
+  url: string;
+  letters: { to: string[]; text: string }[];
+  /** How many it said that it took. */
+  answered(): number;
+};
 
-export async function startMailbox({ refuses = '' } = {}): Promise<Mailbox> {
+export async function startMailbox({ refuses = '', thinksMs = 0 } = {}): Promise<Mailbox> {
   const letters: Mailbox['letters'] = [];
+  let answers = 0;
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ['STARTTLS'],
@@ -68,7 +74,13 @@ export async function startMailbox({ refuses = '' } = {}): Promise<Mailbox> {
       stream.on('end', () => {
         const to = session.envelope.rcptTo.map(({ address }) => address);
         letters.push({ to, text: Buffer.concat(chunks).toString() });
-        done();
+        setTimeout(
+          () => {
+            answers += 1;
+            done();
+          },
+          letters.length === 1 ? thinksMs : 0,
+        );
       });
     },
   });
@@ -77,6 +89,7 @@ export async function startMailbox({ refuses = '' } = {}): Promise<Mailbox> {
   return {
     url: `smtp://127.0.0.1:${port}`,
     letters,
+    answered: () => answers,
     [Symbol.asyncDispose]: () => new Promise<void>((resolve) => server.close(() => resolve())),
   };
 }

@@ -14,14 +14,14 @@ const target = {
 } as unknown as Target;
 
 /** A source with these machines; `from: { name: 'web*' }` selects by the beginning. */
-function sourceOf(names: readonly string[]): Source {
+function sourceOf(names: readonly string[], isControlled = true): Source {
   const machines = async ({ name }: { name?: unknown }): Promise<Machine[]> => {
     const wanted = String(name);
     const isMeant = (each: string): boolean =>
       wanted.endsWith('*') ? each.startsWith(wanted.slice(0, -1)) : each === wanted;
     return names.filter(isMeant).map((each) => makeMachine(each));
   };
-  return { machines } as unknown as Source;
+  return { machines, ...(isControlled && { control: {} }) } as unknown as Source;
 }
 
 function entry(name: string | null, from: string, more: Partial<WaveMachine> = {}): WaveMachine {
@@ -29,9 +29,13 @@ function entry(name: string | null, from: string, more: Partial<WaveMachine> = {
   return { ...makePlan(''), ...selection, from: { name: from }, ...more };
 }
 
-async function plan(machines: readonly WaveMachine[], more: Partial<Wave> = {}): Promise<Plan> {
+async function plan(
+  machines: readonly WaveMachine[],
+  more: Partial<Wave> = {},
+  isControlled = true,
+): Promise<Plan> {
   const wave = { ...makeWave('w', []), machines, ...more };
-  const source = sourceOf(['db', 'web-1', 'web-2', 'web 3']);
+  const source = sourceOf(['db', 'web-1', 'web-2', 'web 3'], isControlled);
   return await planWave(wave, { source, target, stagingFolder: '/nowhere', resolve: (each) => each }, live);
 }
 
@@ -52,6 +56,18 @@ describe('an entry without a name', () => {
     ]);
     expect(planned.wave.machines.some(({ selectsMany }) => selectsMany)).toBe(false);
     expect(planned.machines.map(({ machine }) => machine.name)).toEqual(['front', 'web-2', 'db']);
+  });
+
+  it('leaves out what it excepts, and warns of an exception that fits nothing', async () => {
+    const planned = await plan([entry(null, 'web-*', { except: ['*-2', 'wbe*'] })]);
+    expect(planned.machines.map(({ machine }) => machine.name)).toEqual(['web-1']);
+    expect(planned.wave.machines[0]).not.toHaveProperty('except');
+    expect(planned.findings).toContainEqual(
+      expect.objectContaining({
+        level: 'warn',
+        message: expect.stringContaining('"wbe*", which fits no machine'),
+      }),
+    );
   });
 
   it('is refused where it selects nothing, or a machine whose name no machine of a wave can have', async () => {
@@ -100,5 +116,43 @@ describe('a window', () => {
       message: expect.stringMatching(/^opens \w+ 2999-01-01 22:00 UTC, closes \w+ 2999-01-02 04:00 UTC$/),
       remedy: null,
     });
+  });
+});
+
+const warnings = ({ findings }: Plan): string[] =>
+  findings.filter(({ level }) => level === 'warn').map(({ subject, message }) => `${subject}: ${message}`);
+
+describe('hooks and notices', () => {
+  const rest = { timeoutSeconds: 5, onFailure: 'fail' } as const;
+  const command = { kind: 'command', command: ['true'], ...rest } as const;
+  const call = {
+    ...({ kind: 'http', at: 'before-import', method: 'POST', body: null, ...rest } as const),
+    url: `https://\${env:LANDFALL_TEST_UNSET}/drain`,
+    headers: { authorization: `Bearer \${env:LANDFALL_TEST_EMPTY}` },
+  };
+
+  it('of a shutdown are warned of where the source turns no machine off', async () => {
+    const hooks = [
+      { ...command, at: 'before-shutdown' },
+      { ...command, at: 'after-landing' },
+    ] as const;
+    expect(warnings(await plan([entry('db', 'db', { hooks })], {}, false))).toEqual([
+      'db: its hooks before-shutdown never run: this source turns no machine off',
+    ]);
+    expect(warnings(await plan([entry('db', 'db', { hooks })]))).toEqual([]);
+  });
+
+  it('that refer to variables which are not set here are warned of, each by its name', async () => {
+    process.env.LANDFALL_TEST_EMPTY = '';
+    const url = `\${env:LANDFALL_TEST_CHAT}`;
+    const notify = [{ kind: 'webhook', url, on: ['failed'] }] as const;
+    expect(warnings(await plan([entry('db', 'db', { hooks: [call] })], { notify }))).toEqual([
+      expect.stringContaining('db: its hooks refer to LANDFALL_TEST_UNSET, LANDFALL_TEST_EMPTY, not set'),
+      expect.stringContaining('notify: a webhook is given by LANDFALL_TEST_CHAT, not set'),
+    ]);
+    process.env.LANDFALL_TEST_CHAT = 'https://chat.example/x';
+    expect(warnings(await plan([entry('db', 'db')], { notify }))).toEqual([]);
+    delete process.env.LANDFALL_TEST_CHAT;
+    delete process.env.LANDFALL_TEST_EMPTY;
   });
 });

@@ -10,7 +10,7 @@ import type { RunRecord } from '../../src/domain/run-record.ts';
 import { archiveRun } from '../../src/operations/archive-run.ts';
 import { type DiscardDeps, discardMachines } from '../../src/operations/discard.ts';
 import { findMachines, findRun } from '../../src/operations/find-run.ts';
-import { cancelMachines, retryMachines } from '../../src/operations/steer.ts';
+import { cancelMachines, releaseMachines, retryMachines } from '../../src/operations/steer.ts';
 import { attemptStep, type RunStep } from '../../src/queue/attempt.ts';
 import { type Conductor, createConductor } from '../../src/queue/conductor.ts';
 import { openQueues, type Queues } from '../../src/queue/queues.ts';
@@ -314,4 +314,19 @@ describe('discarding', () => {
     expect(removals).toMatchObject([{ kind: 'image', outcome: 'failed', message: 'throttled' }]);
     expect((await read('a')).status).toBe('cancelled');
   });
+});
+
+test('a machine is not released into a window that has closed: it would wait for ever', async () => {
+  const over = { timezone: 'UTC', rollbackSeconds: 0, opens: '2020-01-05T22:00', closes: '2020-01-06T04:00' };
+  const wave = {
+    ...makeWave('w', ['a']),
+    window: { kind: 'once', ...over } as const,
+    onOverrun: 'finish' as const,
+  };
+  const run: RunRecord = { ...makeRun('r1', wave), window: { opensAt: 1, closesAt: 2 }, status: 'held' };
+  const held = makeRecords(run).map((record) => ({ ...record, status: 'held' as const, startedAt: 1 }));
+  await state.runs.create(run, held);
+  const release = releaseMachines({ run, machines: held, reason: null }, { state, conductor, by: 'ada' });
+  await expect(release).rejects.toThrow(/window of r1 closed .*cutover r1 --now --until 4h/);
+  expect((await state.machines.get('r1', 'a'))?.status).toBe('held');
 });

@@ -81,6 +81,23 @@ test('do not take for moved what was done before: by whoever looks late, after a
   expect(await samples()).toMatchObject([{ at: AT + 80_000, bytesPerSecond: 1_000 }]);
 });
 
+test('are told from the first byte on of a run that was there before whoever looks, and of the last bytes before it ends', async () => {
+  const late = createThroughputSampler(state, AT + 1);
+  const become = async (status: RunRecord['status']): Promise<void> => {
+    const now = await state.runs.get('r1');
+    if (now !== null) await state.runs.commit({ ...now, status });
+  };
+  await become('scheduled');
+  await late.sample(AT + 3_000);
+  await become('running');
+  await tell('a', 'upload/0', 20_000);
+  await late.sample(AT + 10_000);
+  await tell('a', 'upload/0', 50_000);
+  await become('landed');
+  await late.sample(AT + 20_000);
+  expect((await samples()).map(({ bytesPerSecond }) => bytesPerSecond)).toEqual([2_000, 3_000]);
+});
+
 test('are those of the last day only, and go by themselves once nothing was moved for a month', async () => {
   const of = { bytesPerSecond: 1, limitBytesPerSecond: null };
   await state.throughput.write('r1', { at: AT, ...of });

@@ -1,7 +1,10 @@
 import { once } from 'node:events';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer as createHttp } from 'node:http';
 import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { LandfallError } from '../../src/domain/errors.ts';
 import type { Landing } from '../../src/domain/landing.ts';
 import type { Hook, ServiceCheck } from '../../src/domain/wave.ts';
 import { runStep } from '../../src/stages/run-step.ts';
@@ -9,15 +12,20 @@ import { createControlledSource } from '../fakes/controlled-source.ts';
 import { createJob, createMachine, createRecord, rawImage } from '../fakes/machine.ts';
 import { createDurableState, createManualClock } from '../fakes/step-context.ts';
 import { createFakeTarget } from '../fakes/target.ts';
+import { makeTempFolder } from '../images/make-appliance.ts';
 import { createAttempt } from './attempt.ts';
-import { type Fate, fateAt, mortal, mortalContext, NO_FATE, untilDone } from './killed-attempts.ts';
+import { type Fate, fateAt, Killed, mortal, mortalContext, NO_FATE, untilDone } from './killed-attempts.ts';
 
 const job = createJob('admit');
 const LANDING: Landing = { kind: 'fake', id: 'i-1', ref: { groups: 'quarantine' }, address: '127.0.0.1' };
 const ADMITTED: Landing = { ...LANDING, ref: { groups: 'web' } };
 const DEADLINE_SECONDS = 60;
 
-function createWorld(checks: readonly ServiceCheck[] = [], hooks: readonly Hook[] = []) {
+function createWorld(
+  checks: readonly ServiceCheck[] = [],
+  hooks: readonly Hook[] = [],
+  more: { stagingFolder?: string } = {},
+) {
   const machine = createMachine();
   const plain = createRecord({
     machine,
@@ -44,7 +52,7 @@ function createWorld(checks: readonly ServiceCheck[] = [], hooks: readonly Hook[
   const clock = createManualClock();
   state.checkpoints.set('run-1/web01/export/0', JSON.stringify({ fingerprint: 'state-1' }));
   const run = (fate: Fate = NO_FATE) => {
-    const input = createAttempt({ record, job, source, state, clock });
+    const input = createAttempt({ record, job, source, state, clock, ...more });
     const context = mortalContext(input.context, fate);
     return runStep({ ...input, target: mortal(target, ['admit'], fate), context });
   };
@@ -67,6 +75,16 @@ describe('admit', () => {
   it('puts a landing into service', async () => {
     const { run } = createWorld();
     expect(await run()).toEqual({ kind: 'done', value: { stage: 'admit', landing: ADMITTED } });
+  });
+
+  it('removes what still lies in staging: import may have run where that of its site is not', async () => {
+    await using folder = await makeTempFolder();
+    const spooled = join(folder.path, 'run-1', 'web01', 'source', 'spool-0.raw');
+    await mkdir(dirname(spooled), { recursive: true });
+    await writeFile(spooled, 'spooled');
+    const { run } = createWorld([], [], { stagingFolder: folder.path });
+    expect(await run()).toMatchObject({ kind: 'done' });
+    await expect(stat(spooled)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   it('never does so while the source runs', async () => {
@@ -113,6 +131,29 @@ describe('admit', () => {
     expect(await run()).toMatchObject({ kind: 'wait' });
   });
 
+  it('stays one that may have been in service whatever fails after it was put there', async () => {
+    const { source, run, clock } = createWorld([command('false')]);
+    await run();
+    clock.advance(DEADLINE_SECONDS * 1000);
+    await expect(run()).rejects.toMatchObject({ code: 'check-failed', context: { isAdmitted: true } });
+    source.power = 'on';
+    await expect(run()).rejects.toMatchObject({ code: 'source-not-off', context: { isAdmitted: true } });
+  });
+
+  it('also where its worker was killed before it could write that down', async () => {
+    for (let point = 0; ; point += 1) {
+      const { source, run, admissions } = createWorld();
+      const fate = fateAt(point);
+      await run(fate).catch((error: unknown) => expect(error).toBeInstanceOf(Killed));
+      if (!fate.hasStruck()) return;
+      const wasAdmitted = admissions() > 0;
+      source.power = 'on';
+      const next = await run().catch((error: unknown) => error);
+      if (wasAdmitted && next instanceof LandfallError)
+        expect(next.context, `killed at ${point}`).toMatchObject({ isAdmitted: true });
+    }
+  });
+
   it('judges answers of servers by their status', async () => {
     const server = createHttp((request, response) => {
       response.writeHead(Number(request.url?.slice(1)), { location: '/200' }).end();
@@ -135,6 +176,18 @@ describe('admit', () => {
     server.close();
   });
 
+  it('takes a server that answers and goes on talking for one that serves', async () => {
+    const server = createHttp((_request, response) => void response.writeHead(200).write('data: 1\n\n'));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const bound = server.address();
+    const port = typeof bound === 'object' ? bound?.port : 0;
+    const { run } = createWorld([{ kind: 'http', url: `http://{address}:${port}/events`, status: null }]);
+    expect(await run()).toMatchObject({ kind: 'done' });
+    server.closeAllConnections();
+    server.close();
+  }, 5_000);
+
   it('tells commands where the landing is', async () => {
     await using server = await listen();
     const script = `test "$LANDFALL_ADDRESS $LANDFALL_LANDING" = "127.0.0.1 i-1"`;
@@ -149,6 +202,15 @@ describe('admit', () => {
   it('does not wait for what can never hold', async () => {
     const { run } = createWorld([{ kind: 'command', command: ['no-such-check'] }]);
     await expect(run()).rejects.toMatchObject({ code: 'check-failed', retryable: false });
+  });
+
+  it('leaves no command behind where another check can never hold', async () => {
+    await using folder = await makeTempFolder();
+    const path = join(folder.path, 'ended');
+    const never: ServiceCheck = { kind: 'command', command: ['./no-such-check'] };
+    const { run } = createWorld([command(`sleep 0.5; echo x > ${path}`), never]);
+    await expect(run()).rejects.toMatchObject({ code: 'check-failed' });
+    expect(await readFile(path, 'utf8')).toBe('x\n');
   });
 
   it('calls its hooks around it, the last one when the services answer', async () => {
@@ -166,7 +228,7 @@ describe('admit', () => {
       expect(await world.finish()).toEqual({ stage: 'admit', landing: ADMITTED });
       expect(world.admissions()).toBeLessThanOrEqual(2);
       if (!fate.hasStruck()) {
-        expect(point).toBe(8);
+        expect(point).toBe(10);
         return;
       }
     }

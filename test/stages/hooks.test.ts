@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -5,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Hook } from '../../src/domain/wave.ts';
 import { forgetHooks, runHooks } from '../../src/stages/hooks.ts';
-import { createRecord } from '../fakes/machine.ts';
+import { createMachine, createRecord } from '../fakes/machine.ts';
 import { createDurableState } from '../fakes/step-context.ts';
 import { makeTempFolder, type TempFolder } from '../images/make-appliance.ts';
 import { createAttempt } from './attempt.ts';
@@ -19,7 +20,7 @@ let folder: TempFolder;
 let server: Server;
 let address: string;
 let asked: Asked[];
-let answer: { status: number; text: string } | null;
+let answer: { status: number; text: string; location?: string } | null;
 
 beforeAll(async () => {
   folder = await makeTempFolder();
@@ -29,7 +30,8 @@ beforeAll(async () => {
     const { method = '', url = '', headers } = request;
     asked.push({ method, url, headers, body: Buffer.concat(pieces).toString() });
     // No answer at all is one that hangs.
-    if (answer !== null) response.writeHead(answer.status).end(answer.text);
+    const { status = 0, text, location } = answer ?? {};
+    if (status !== 0) response.writeHead(status, location ? { location } : {}).end(text);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -67,8 +69,11 @@ const call = (more: Partial<HttpHook> = {}): Hook => ({
   ...more,
 });
 
-function prepare(hooks: readonly Hook[], signal?: AbortSignal) {
-  const plain = createRecord();
+function prepare(
+  hooks: readonly Hook[],
+  { signal, uuid = null }: { signal?: AbortSignal; uuid?: string | null } = {},
+) {
+  const plain = createRecord({ machine: { ...createMachine(), uuid } });
   const landing = { kind: 'fake', id: 'i-1', ref: {}, address: '10.0.0.7' };
   const record = { ...plain, landing, plan: { ...plain.plan, hooks } };
   const state = createDurableState();
@@ -162,7 +167,7 @@ describe('a command', () => {
   it('ends with the attempt, and counts as not done', async () => {
     const reason = new Error('the lease was lost');
     const stop = new AbortController();
-    const { attempt, state } = prepare([shell('echo $$ > stopped; sleep 60')], stop.signal);
+    const { attempt, state } = prepare([shell('echo $$ > stopped; sleep 60')], { signal: stop.signal });
     const running = runHooks(attempt(), at);
     const begun = () => said('stopped').catch(() => []);
     await expect.poll(begun, { timeout: 10_000, interval: 20 }).toHaveLength(1);
@@ -170,6 +175,22 @@ describe('a command', () => {
     await expect(running).rejects.toBe(reason);
     expect(await isAlive('stopped')).toBe(false);
     expect(state.checkpoints.size).toBe(0);
+  });
+
+  it('ends with all that it started when its worker is killed: another one does it again', async () => {
+    const module = new URL('../../src/stages/operator-command.ts', import.meta.url).href;
+    const script = 'sh -c "echo \\$\\$ > orphan; while :; do sleep 0.2; done" & wait';
+    const program = `
+      import { runOperatorCommand } from ${JSON.stringify(module)};
+      const rest = { environment: {}, timeoutMs: 60_000, signal: new AbortController().signal };
+      await runOperatorCommand({ command: ['sh', '-c', ${JSON.stringify(script)}], folder: ${JSON.stringify(folder.path)}, ...rest });
+    `;
+    const worker = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'ignore' });
+    const begun = () => said('orphan').catch(() => []);
+    await expect.poll(begun, { timeout: 10_000, interval: 20 }).toEqual([expect.stringMatching(/\d/)]);
+    expect(await isAlive('orphan')).toBe(true);
+    worker.kill('SIGKILL');
+    await expect.poll(() => isAlive('orphan'), { timeout: 5_000 }).toBe(false);
   });
 
   it('that is not there is told by its name, and not tried again', async () => {
@@ -261,6 +282,34 @@ describe('a call', () => {
       retryable,
       message: expect.stringContaining(`status ${status}: not now`),
     });
+  });
+
+  it('resolves what the wave refers to, and nothing that a machine is called', async () => {
+    process.env.LANDFALL_TEST_TOKEN = 's3cr3t';
+    const uuid = `\${env:LANDFALL_TEST_TOKEN}`;
+    const { attempt } = prepare([call(), call({ body: 'drain {uuid}' })], { uuid });
+    await runHooks(attempt(), at);
+    delete process.env.LANDFALL_TEST_TOKEN;
+    expect(asked.map(({ body }) => body)).toEqual([expect.stringContaining(uuid), `drain ${uuid}`]);
+  });
+
+  it('that is led elsewhere fails: followed, it would come there without its body, or with its secrets', async () => {
+    answer = { status: 302, text: '', location: '/login' };
+    const { attempt } = prepare([call()]);
+    await expect(runHooks(attempt(), at)).rejects.toMatchObject({
+      code: 'hook-failed',
+      retryable: false,
+      message: expect.stringContaining(`status 302, which leads to ${address}/login`),
+    });
+    expect(asked).toHaveLength(1);
+  });
+
+  it('keeps what variables hold out of events where the address itself is refused', async () => {
+    process.env.LANDFALL_TEST_TOKEN = 's3cr3t wörd';
+    const url = `http://drain:\${env:LANDFALL_TEST_TOKEN}@127.0.0.1:1/x`;
+    const refused = runHooks(prepare([call({ url })]).attempt(), at);
+    await expect(refused).rejects.toMatchObject({ message: expect.not.stringMatching(/s3cr3t/) });
+    delete process.env.LANDFALL_TEST_TOKEN;
   });
 
   it('that nobody answers ends in time', async () => {

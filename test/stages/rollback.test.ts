@@ -65,6 +65,7 @@ async function createWorld(options: { hooks?: readonly Hook[]; hasMoved?: boolea
     clock,
     removed,
     held,
+    attempt,
     run,
     finish,
     shutDown: () => runStep(attempt('shutdown', NO_FATE)),
@@ -97,6 +98,18 @@ describe('rollback', () => {
     await finish();
     expect(source.changes).toEqual([]);
     expect(removed).toEqual([]);
+  });
+
+  it('turns nothing on once its lease is lost: by then the machine may be on its way again', async () => {
+    const { source, attempt } = await createWorld();
+    const { context, ...input } = attempt('rollback', NO_FATE);
+    const settle: typeof context.ledger.settle = (entry, ...rest) =>
+      entry.thing === 'source-power'
+        ? Promise.reject(new Error('lease lost'))
+        : context.ledger.settle(entry, ...rest);
+    const stale = { ...context, ledger: { ...context.ledger, settle } };
+    await expect(runStep({ ...input, context: stale })).rejects.toThrow('lease lost');
+    expect(source.power).toBe('off');
   });
 
   it('leaves a source off that was off before', async () => {

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { failed } from '../../src/domain/finding.ts';
 import type { Hook, ShutdownPolicy } from '../../src/domain/wave.ts';
@@ -38,12 +41,14 @@ function createWorld(policy: Partial<ShutdownPolicy> = {}, hooks: readonly Hook[
   const run = (fate?: Fate) => runStep(attempt(fate));
   const finish = () => untilDone(() => run(), clock.advance);
   const effects = () =>
-    state.ledger.map(({ thing, generation, state: settled, ref }) => ({
-      thing,
-      generation,
-      state: settled,
-      before: ref?.before,
-    }));
+    state.ledger
+      .map(({ thing, generation, state: settled, ref }) => ({
+        thing,
+        generation,
+        state: settled,
+        before: ref?.before,
+      }))
+      .sort((one, other) => one.thing.localeCompare(other.thing) || one.generation - other.generation);
   return { source, target, state, clock, run, finish, effects, attempt };
 }
 
@@ -78,6 +83,25 @@ describe('shutdown', () => {
     );
   });
 
+  it('remembers that a machine ran which its own hook turned off: a rollback owes it that', async () => {
+    const server = createServer((_request, response) => {
+      world.source.power = 'off';
+      response.end();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const hook = { kind: 'http', at: 'before-shutdown', method: 'POST', headers: {}, body: null } as const;
+    const rest = { url: `http://127.0.0.1:${port}/`, timeoutSeconds: 5, onFailure: 'fail' } as const;
+    const world = createWorld({}, [{ ...hook, ...rest }]);
+    await world.finish();
+    expect(world.effects()).toContainEqual(
+      expect.objectContaining({ thing: 'source-power', state: 'done', before: 'on' }),
+    );
+    server.closeAllConnections();
+    server.close();
+  });
+
   it('asks again every 30 s, since a guest that was starting has not heard', async () => {
     const { source, run, clock } = createWorld();
     source.guest = 'deaf';
@@ -110,7 +134,19 @@ describe('shutdown', () => {
     source.guest = 'deaf';
     await finish();
     expect(source.changes.at(-1)).toBe('cut off');
-    expect(state.ledger.at(-1)).toMatchObject({ thing: 'source-power', ref: { how: 'cut off' } });
+    const effect = state.ledger.find(({ thing }) => thing === 'source-power');
+    expect(effect).toMatchObject({ state: 'done', ref: { how: 'cut off' } });
+  });
+
+  it('cuts nothing off once its lease is lost: by then the machine may have been taken back', async () => {
+    const { source, run, clock, attempt } = createWorld({ graceSeconds: 60, force: true });
+    source.guest = 'deaf';
+    await run();
+    clock.advance(60_000);
+    const { context, ...input } = attempt();
+    const ledger = { ...context.ledger, settle: () => Promise.reject(new Error('lease lost')) };
+    await expect(runStep({ ...input, context: { ...context, ledger } })).rejects.toThrow('lease lost');
+    expect(source.power).toBe('on');
   });
 
   it('waits for a source that is away without a fault of its machine, and takes up where it was', async () => {

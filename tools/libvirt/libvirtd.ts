@@ -28,11 +28,14 @@ const NOBODY = 65534;
 const PATIENCE_MS = 20_000;
 const isRoot = process.getuid?.() === 0;
 
-export async function startLibvirt(): Promise<OwnLibvirt> {
+/** `tls`: it also listens on this port of loopback, with the certificates in this folder (throw-away-ca.ts). */
+export type LibvirtOptions = { tls?: { port: number; certificates: string } };
+
+export async function startLibvirt({ tls }: LibvirtOptions = {}): Promise<OwnLibvirt> {
   const folder = await mkdtemp(join(tmpdir(), 'lf-virt-'));
   const socketPath = join(folder, 's', 'libvirt-sock');
   const uri = `qemu+unix:///session?socket=${socketPath}`;
-  await writeConfiguration(folder);
+  await writeConfiguration(folder, tls);
   let server: RunningTool | null = null;
   const give = async (...paths: string[]) => {
     if (isRoot) for (const path of paths) await chown(path, NOBODY, NOBODY);
@@ -40,7 +43,7 @@ export async function startLibvirt(): Promise<OwnLibvirt> {
   const virsh = async (...args: string[]) =>
     (await runTool({ command: 'virsh', args: ['-q', '-c', uri, ...args] })).stdout;
   const start = async () => {
-    server = await startDaemon(folder);
+    server = await startDaemon(folder, tls === undefined ? [] : ['--listen']);
     const answers = () => tryTool({ command: 'virsh', args: ['-q', '-c', uri, 'list'] });
     await until(async () => (await answers()).exitCode === 0, 'libvirtd to answer');
   };
@@ -73,12 +76,12 @@ export async function startLibvirt(): Promise<OwnLibvirt> {
   };
 }
 
-async function writeConfiguration(folder: string): Promise<void> {
+async function writeConfiguration(folder: string, tls: LibvirtOptions['tls']): Promise<void> {
   const own = ['r', 'c', 'c/libvirt', 'ca', 'd', 's', 'images'].map((name) => join(folder, name));
   for (const path of own) await mkdir(path);
   await writeFile(
     join(folder, 'libvirtd.conf'),
-    `auth_unix_rw = "none"\nauth_unix_ro = "none"\nunix_sock_dir = "${folder}/s"\n`,
+    `auth_unix_rw = "none"\nauth_unix_ro = "none"\nunix_sock_dir = "${folder}/s"\n${tls === undefined ? '' : listening(tls)}`,
   );
   // virtlogd, its other choice, would have to be started, too.
   await writeFile(join(folder, 'c/libvirt/qemu.conf'), 'stdio_handler = "file"\n');
@@ -87,8 +90,21 @@ async function writeConfiguration(folder: string): Promise<void> {
   for (const path of own) await chown(path, NOBODY, NOBODY);
 }
 
-async function startDaemon(folder: string): Promise<RunningTool> {
-  const daemon = ['libvirtd', '--config', join(folder, 'libvirtd.conf')];
+function listening({ port, certificates }: { port: number; certificates: string }): string {
+  const file = (name: string): string => `"${join(certificates, name)}"`;
+  return `listen_tls = 1
+listen_tcp = 0
+listen_addr = "127.0.0.1"
+tls_port = "${port}"
+auth_tls = "none"
+ca_file = ${file('cacert.pem')}
+cert_file = ${file('servercert.pem')}
+key_file = ${file('serverkey.pem')}
+`;
+}
+
+async function startDaemon(folder: string, more: readonly string[]): Promise<RunningTool> {
+  const daemon = ['libvirtd', '--config', join(folder, 'libvirtd.conf'), ...more];
   const asNobody = [
     'setpriv',
     `--reuid=${NOBODY}`,

@@ -39,7 +39,20 @@ export const filesMachineOptionsSchema = z
       .max(64)
       .optional()
       .describe('Disk images that make up the machine, in bus order; the first boots. Instead of `path`.'),
-    name: z.string().min(1).optional().describe('Which machine of an appliance that holds several.'),
+    folder: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'A folder whose appliances and disk images are each a machine; those that belong to an appliance are none. Instead of `path`.',
+      ),
+    name: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Which machine of an appliance that holds several. Of a folder: those whose names fit; `*` and `?` stand for what varies.',
+      ),
     firmware: z
       .enum(['bios', 'uefi'])
       .optional()
@@ -61,11 +74,14 @@ export const filesMachineOptionsSchema = z
       .optional()
       .describe('The guest, for example "windows2022". Windows guests need their drivers injected.'),
   })
-  .refine(({ path, disks }) => (path === undefined) !== (disks === undefined), {
-    error: 'give either `path` or `disks`',
-  })
+  .refine(
+    ({ path, disks, folder }) => [path, disks, folder].filter((each) => each !== undefined).length === 1,
+    {
+      error: 'give one of `path`, `disks` and `folder`',
+    },
+  )
   .refine(({ name, disks }) => name === undefined || disks === undefined, {
-    error: '`name` chooses a machine of an appliance, and `disks` are none',
+    error: '`name` chooses a machine of an appliance or a folder, and `disks` are none',
   });
 
 /** Bytes are seldom meant by so small a number. */

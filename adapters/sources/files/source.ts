@@ -15,6 +15,7 @@ import { type BareDisk, readBareMachine } from '../../../src/images/bare-machine
 import { fingerprintLayout } from '../../../src/images/fingerprint.ts';
 import { createVerdicts, verdictFolder } from '../../../src/images/manifest-verdicts.ts';
 import { openImageOverNbd } from '../../../src/images/qemu-nbd.ts';
+import { readFolder } from './folder.ts';
 import { type FilesMachineOptions, type FilesOptions, machineOptions, memoryBytes } from './options.ts';
 import { preflightFiles } from './preflight.ts';
 import { removeUnpacked, unpackDisk } from './unpack.ts';
@@ -54,20 +55,38 @@ type Reading = { from: FilesMachineOptions; folder: string; reading: ReadOptions
 
 async function readMachines({ from, folder, reading }: Reading): Promise<ApplianceMachine[]> {
   const found = await readFiles({ from, folder, reading });
-  const { name } = from;
-  const chosen = name === undefined ? found : found.filter(({ machine }) => machine.name === name);
-  if (chosen.length === 0) throw noSuchMachine({ from, folder, found });
-  return chosen.map(({ machine, contents }) => ({ machine: override(machine, from), contents }));
+  return found.map(({ machine, contents }) => ({ machine: override(machine, from), contents }));
 }
 
 async function readFiles({ from, folder, reading }: Reading): Promise<ApplianceMachine[]> {
-  if (from.path !== undefined) return await readAppliance(resolve(folder, from.path), reading);
+  if (from.folder !== undefined)
+    return await readFolder({ folder: resolve(folder, from.folder), name: from.name }, reading);
+  if (from.path !== undefined) {
+    const path = resolve(folder, from.path);
+    return chooseMachine(await readAppliance(path, reading), { path, name: from.name });
+  }
   const [first, ...more] = (from.disks ?? []).map(
     ({ path, format }): BareDisk => ({ path: resolve(folder, path), format }),
   );
-  // The schema lets no `from` pass that has neither.
-  if (first === undefined) throw new TypeError('a machine of the source files has neither path nor disks');
+  // The schema lets no `from` pass that has none of them.
+  if (first === undefined)
+    throw new TypeError('a machine of the source files has no path, no disks and no folder');
   return [await readBareMachine([first, ...more], reading)];
+}
+
+function chooseMachine(
+  found: ApplianceMachine[],
+  { path, name }: { path: string; name: string | undefined },
+): ApplianceMachine[] {
+  if (name === undefined) return found;
+  const chosen = found.filter(({ machine }) => machine.name === name);
+  if (chosen.length > 0) return chosen;
+  const names = found.map(({ machine }) => machine.name).join(', ');
+  throw new LandfallError({
+    code: 'not-found',
+    message: `${path} holds no machine ${JSON.stringify(name)}; it holds ${names}. Set \`name\` to one of these.`,
+    context: { name },
+  });
 }
 
 function override(machine: Machine, from: FilesMachineOptions): Machine {
@@ -119,23 +138,6 @@ function createManifestNote({ machine, disk }: ExportRequest, context: StepConte
     shown = percent;
     context.report({ doneBytes: 0, totalBytes, note: `checking the manifest: ${percent} %` });
   };
-}
-
-function noSuchMachine({
-  from,
-  folder,
-  found,
-}: {
-  from: FilesMachineOptions;
-  folder: string;
-  found: readonly ApplianceMachine[];
-}): LandfallError {
-  const names = found.map(({ machine }) => machine.name);
-  return new LandfallError({
-    code: 'not-found',
-    message: `${resolve(folder, from.path ?? '.')} holds no machine ${JSON.stringify(from.name)}; it holds ${names.join(', ')}. Set \`name\` to one of these.`,
-    context: { name: from.name ?? null },
-  });
 }
 
 function changedSincePlan(change: {

@@ -1,6 +1,7 @@
 /** Finds domains and reads what libvirt knows of them, off or on, without touching any. */
 import { randomUUID } from 'node:crypto';
 import { LandfallError } from '../../../src/domain/errors.ts';
+import { matchesName } from '../../../src/domain/name-pattern.ts';
 import type { Domain, DomainDisk } from './domain.ts';
 import { type DomainStatus, parseStatus } from './domain-status.ts';
 import { readDomainXml } from './domain-xml.ts';
@@ -55,34 +56,6 @@ function isSelected({ domain, host }: FoundDomain, selector: DomainSelector): bo
   const { tag, host: wantedHost } = selector;
   const isTagged = tag === undefined || domain.tags.some((each) => matchesName(each, tag.replace(/^#/, '')));
   return isTagged && (wantedHost === undefined || matchesName(host ?? '', wantedHost));
-}
-
-/**
- * Does the name fit, where `*` stands for any text and `?` for any one letter? Goes back to the last `*` only, so that no
- * pattern takes longer than both lengths multiplied; regular expressions took minutes for fifty stars.
- */
-export function matchesName(name: string, pattern: string): boolean {
-  let at = 0;
-  let inPattern = 0;
-  let star = -1;
-  let starAt = 0;
-  while (at < name.length) {
-    if (pattern[inPattern] === '*') {
-      star = inPattern;
-      starAt = at;
-      inPattern += 1;
-    } else if (pattern[inPattern] === '?' || pattern[inPattern] === name[at]) {
-      at += 1;
-      inPattern += 1;
-    } else if (star >= 0) {
-      starAt += 1;
-      at = starAt;
-      inPattern = star + 1;
-    } else {
-      return false;
-    }
-  }
-  return /^\**$/.test(pattern.slice(inPattern));
 }
 
 async function listDomains(virsh: Virsh, signal: AbortSignal): Promise<Listed[]> {

@@ -41,8 +41,9 @@ const OPTIONS = [
 
 /** Throws `wave-invalid` where the URI names no host. */
 export function sshHostOf(uri: string): SshHost {
-  const url = new URL(uri);
-  if (url.hostname === '' || url.hostname.startsWith('-')) {
+  const url = URL.parse(uri);
+  const user = decoded(url?.username ?? '');
+  if (url === null || user === null || url.hostname === '' || url.hostname.startsWith('-')) {
     throw new LandfallError({
       code: 'wave-invalid',
       message: `The libvirt URI ${uri} names no host that ssh could reach. Write qemu+ssh://user@host/system, or set \`images: here\`.`,
@@ -56,7 +57,7 @@ export function sshHostOf(uri: string): SshHost {
     ...(searchParams.get('no_verify') === '1' ? ['-o', 'StrictHostKeyChecking=no'] : []),
     ...(keyFile === null ? [] : ['-i', keyFile]),
     ...(url.port === '' ? [] : ['-p', url.port]),
-    ...(url.username === '' ? [] : ['-l', decodeURIComponent(url.username)]),
+    ...(user === '' ? [] : ['-l', user]),
   ];
   const host = url.hostname.replace(/^\[|\]$/g, '');
   return { uri, command: searchParams.get('command') ?? 'ssh', args: [...args, '--', host] };
@@ -116,6 +117,15 @@ function sshFailure(
   { stderr, endedBy }: Pick<ToolResult, 'stderr' | 'endedBy'>,
 ) {
   return virshFailure({ attempted: `${attempted} over ssh`, uri: host.uri, endedBy, stderr });
+}
+
+/** null: a `%` in it stands for nothing. */
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
 }
 
 /** One text for whatever login shell is there; single quotes mean the same to all of them. */

@@ -26,6 +26,13 @@ const MONITOR_LOST: Meaning = {
 /** In order: a refused connection also says that it failed to connect. */
 const MEANINGS: readonly Meaning[] = [
   {
+    said: /certificate|x509/i,
+    code: 'preflight-refused',
+    retryable: false,
+    remedy: (uri) =>
+      `The worker's user needs cacert.pem, clientcert.pem and clientkey.pem of the host's CA (in /etc/pki, ~/.pki/libvirt, or where \`?pkipath=\` of the URI says), and the host's certificate must name it as the URI does. \`virsh --connect '${uri}' list\` must answer.`,
+  },
+  {
     said: /Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED/i,
     code: 'preflight-refused',
     retryable: false,

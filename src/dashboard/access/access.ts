@@ -14,6 +14,7 @@ import type { AuditEntry } from '../../state/audit-stream.ts';
 import { createSecretStore } from '../../state/secret-store.ts';
 import type { State } from '../../state/state.ts';
 import type { Session } from '../api/session.ts';
+import { tokenOf } from './bearer-token.ts';
 import { chooseLogin } from './choose-login.ts';
 import { type Guard, guardRoutes } from './guard.ts';
 import { isLoopbackName, nameOf } from './host-names.ts';
@@ -111,9 +112,8 @@ async function findLoggedIn(
   request: FastifyRequest,
   { tokens, sessions, cookies }: { tokens: TokenBook; sessions: Sessions; cookies: { isAlwaysTls: boolean } },
 ): Promise<User | null> {
-  const { authorization } = request.headers;
-  if (authorization !== undefined) {
-    const [, token = ''] = /^Bearer +(\S+)$/i.exec(authorization) ?? [];
+  const token = tokenOf(request);
+  if (token !== null) {
     const entry = await tokens.find(token);
     return entry === null ? null : { name: entry.name, role: entry.role };
   }

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Session } from '../api/session.ts';
+import { tokenOf } from './bearer-token.ts';
 import { isFromElsewhere, judgeSite } from './cross-site.ts';
 import { type HostNames, isOurHost } from './host-names.ts';
 import { localPath } from './local-path.ts';
@@ -42,12 +43,12 @@ export function guardRoutes(
 
   fastify.addHook('onRequest', async (request, reply) => {
     const access = request.is404 ? 'public' : (request.routeOptions.config.access ?? 'viewer');
-    const isTokenSent = request.headers.authorization !== undefined && login !== 'none';
+    const isTokenSent = login !== 'none' && tokenOf(request) !== null;
     if (isTokenSent && (await attempts.isExhausted(request))) return attempts.refuse(request, reply);
     // Whether anybody is logged in must be known on the login page too, but not to fetch its style sheet.
     if (access === 'public' && !request.url.startsWith('/api/')) return;
     request.user = await findUser(request);
-    if (isTokenSent && request.user === null) await attempts.count(request);
+    if (isTokenSent && request.user === null) await attempts.countFailure(request);
     if (access === 'public') return;
     if (request.user === null) {
       if (!isForPeople(request)) return refuse(request, reply, NOT_LOGGED_IN);

@@ -48,8 +48,12 @@ export function registerLoginRoutes(server: FastifyInstance, desk: LoginDesk): v
       const token = request.body.token.trim();
       const entry = await tokens.find(token);
       if (entry === null) {
-        await attempts.count(request);
-        await audit({ action: 'login-refused', by: 'unknown', reason: `unknown token, from ${request.ip}` });
+        if (await attempts.countFailure(request))
+          await audit({
+            action: 'login-refused',
+            by: 'unknown',
+            reason: `unknown token, from ${request.ip}`,
+          });
         return refuse(request, reply, {
           status: 401,
           code: 'login-refused',

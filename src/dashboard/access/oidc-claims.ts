@@ -1,6 +1,7 @@
 /** Who somebody is, and what they may, by the claims of their provider. */
 import { LandfallError } from '../../domain/errors.ts';
 import type { Role } from '../api/session.ts';
+import { oneLine } from './one-line.ts';
 import type { OidcSettings } from './settings.ts';
 import { highestRole } from './user.ts';
 
@@ -11,11 +12,11 @@ const MAX_NAME_CHARS = 100;
 
 /** Throws `target-refused` where they have no such claim: the audit trail must name whoever acts. */
 export function nameOfPerson(claims: Claims, { nameClaim, issuer }: OidcSettings): string {
-  const name = claimAt(claims, nameClaim);
+  const told = claimAt(claims, nameClaim);
+  const name = typeof told === 'string' ? oneLine(told, MAX_NAME_CHARS) : '';
   // An address that nobody confirmed may be somebody else's.
   const isForeign = nameClaim === 'email' && claims.email_verified === false;
-  if (typeof name === 'string' && name.trim() !== '' && !isForeign)
-    return name.trim().slice(0, MAX_NAME_CHARS);
+  if (name !== '' && !isForeign) return name;
   throw new LandfallError({
     code: 'target-refused',
     message: `${issuer.href} does not say who logged in: the claim ${nameClaim} is ${isForeign ? 'not verified' : 'missing'}. Let it tell that claim, or name another in LANDFALL_OIDC_NAME_CLAIM (\`sub\` is always there).`,

@@ -22,6 +22,7 @@ import {
 import { asLandfallError, LandfallError } from '../../domain/errors.ts';
 import { isLoopbackName } from './host-names.ts';
 import { type Claims, nameOfPerson, roleOfPerson } from './oidc-claims.ts';
+import { oneLine } from './one-line.ts';
 import type { OidcSettings } from './settings.ts';
 import type { User } from './user.ts';
 
@@ -39,6 +40,7 @@ export type OidcProvider = {
 };
 
 const TIMEOUT_SECONDS = 10;
+const MAX_WORDS_CHARS = 300;
 
 export function createOidcProvider(settings: OidcSettings): OidcProvider {
   let known: Promise<Configuration> | null = null;
@@ -145,7 +147,8 @@ function loginRefused({ issuer }: OidcSettings, error: unknown): LandfallError {
 /** The provider's own words, where it has any. */
 function describe(error: unknown): string {
   const { error: code, error_description: words } = error as { error?: unknown; error_description?: unknown };
-  if (typeof code === 'string') return typeof words === 'string' ? `${code} (${words})` : code;
+  if (typeof code === 'string')
+    return oneLine(typeof words === 'string' ? `${code} (${words})` : code, MAX_WORDS_CHARS);
   const { message, cause } = asLandfallError(error);
   return cause instanceof Error && cause !== error ? `${message} (${cause.message})` : message;
 }

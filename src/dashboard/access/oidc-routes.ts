@@ -47,7 +47,7 @@ export function registerOidcRoutes(fastify: FastifyInstance, desk: OidcDesk): vo
   });
 
   fastify.get(LOGIN_PATH, isPublic, async (request, reply) => {
-    if (await attempts.isExhausted(request)) return attempts.refuse(request, reply);
+    if (!(await attempts.mayBegin(request))) return attempts.refuse(request, reply);
     const origin = originOf(request);
     const to = localPath(querySchema.parse(request.query).to ?? '/', origin);
     const begun = await provider.begin(`${origin}${CALLBACK_PATH}`).catch(asLandfallError);
@@ -92,8 +92,8 @@ export function registerOidcRoutes(fastify: FastifyInstance, desk: OidcDesk): vo
     why: string,
     by = 'unknown',
   ): Promise<FastifyReply> => {
-    await attempts.count(request);
-    await audit({ action: 'login-refused', by, reason: `${why} From ${request.ip}` });
+    if (await attempts.countFailure(request))
+      await audit({ action: 'login-refused', by, reason: `${why} From ${request.ip}` });
     return refuse(request, reply, { status: 403, code: 'login-refused', message: why });
   };
 }

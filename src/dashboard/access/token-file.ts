@@ -10,9 +10,14 @@ import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { LandfallError } from '../../domain/errors.ts';
 import { type Role, roleSchema } from '../api/session.ts';
+import { oneLine } from './one-line.ts';
+
+const MAX_NAME_CHARS = 100;
 
 const entrySchema = z.strictObject({
-  name: z.string().trim().min(1).max(100),
+  name: z.string().refine((name) => name !== '' && name === oneLine(name, MAX_NAME_CHARS), {
+    error: `expected a name of one line, without control characters, of ${MAX_NAME_CHARS} characters at most`,
+  }),
   role: roleSchema,
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected the 64 hexadecimal digits of a SHA-256'),
   /** Day, as text: for people. */
@@ -70,6 +75,8 @@ export async function addToken(
 ): Promise<string> {
   const { name, role, expires, replaces, now } = wanted;
   const entries = (await readTokenFile(file)) ?? [];
+  const isName = entrySchema.shape.name.safeParse(name);
+  if (!isName.success) throw badName(name, isName.error.issues[0]?.message ?? '');
   if (!replaces && entries.some((entry) => entry.name === name)) throw nameTaken(name, file);
   const token = `lf_${randomBytes(SECRET_BYTES).toString('base64url')}`;
   const entry: TokenEntry = {
@@ -120,6 +127,13 @@ function parseEntries(file: string, text: string): TokenEntry[] {
   const [issue] = parsed.error.issues;
   const place = issue?.path.map(String).join('.') ?? '';
   throw unusable(file, `${place === '' ? '' : `${place}: `}${issue?.message}`);
+}
+
+function badName(name: string, why: string): LandfallError {
+  return new LandfallError({
+    code: 'usage',
+    message: `No token was made for ${JSON.stringify(name.slice(0, 100))}: ${why}.`,
+  });
 }
 
 function nameTaken(name: string, file: string): LandfallError {

@@ -81,7 +81,7 @@ export function createBoards(state: State): Boards {
     for (const [index, id] of ids.entries()) {
       const mark = marks[index] ?? null;
       if (mark === null) continue;
-      const known = ended.get(id, mark);
+      const known = await ended.get(id, mark);
       if (known !== null) {
         runs.push(known);
         continue;

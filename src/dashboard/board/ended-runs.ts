@@ -1,5 +1,6 @@
 /** Summaries of runs that are over. Little changes there: they are read once, and again from time to time. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { RunRecord } from '../../domain/run-record.ts';
 import type { State } from '../../state/state.ts';
 import type { Estimate, RunSummary } from '../api/run.ts';
@@ -8,7 +9,7 @@ import { sumMachines, type Totals } from './run-totals.ts';
 
 export type EndedRuns = {
   /** null: it is not known, or it changed since. */
-  get(id: string, mark: string): RunSummary | null;
+  get(id: string, mark: string): Promise<RunSummary | null>;
   summarize(run: RunRecord, mark: string): Promise<RunSummary>;
 };
 
@@ -39,10 +40,15 @@ export function createEndedRuns(state: State): EndedRuns {
   };
 
   return {
-    get(id, mark) {
+    async get(id, mark) {
       const found = known.get(id);
-      const isNew = found?.mark === mark && performance.now() - found.at < AGAIN_AFTER_MS;
-      return isNew ? found.summary : null;
+      if (found?.mark !== mark) return null;
+      if (performance.now() - found.at < AGAIN_AFTER_MS) return found.summary;
+      // The record of a big run is long: it is read again only where something was done since.
+      const { groups: _groups, ...counts } = await state.machines.counts(id);
+      if (!isDeepStrictEqual(counts, found.summary.counts)) return null;
+      found.at = performance.now();
+      return found.summary;
     },
     async summarize(run, mark) {
       const [counts, now] = await Promise.all([state.machines.counts(run.id), state.clock.now()]);

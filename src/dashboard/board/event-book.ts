@@ -24,6 +24,7 @@ export function createEventBook(
   return {
     async read() {
       const news: StoredEvent[] = [];
+      // All of them or none: what breaks off is read again.
       for await (const event of state.events.readAll(run, newest)) news.push(event);
       newest = news.at(-1)?.id ?? newest;
       kept = kept.concat(news);

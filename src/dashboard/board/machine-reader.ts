@@ -10,8 +10,10 @@ import type { State } from '../../state/state.ts';
 
 export type MachineReader = {
   records: ReadonlyMap<string, MachineRecord>;
-  /** Reads what `events` are about; gives the names of those that changed. */
-  read(events: readonly StoredEvent[]): Promise<string[]>;
+  /** Names of those that changed, until whoever looks takes them out: a reading that broke off loses none. */
+  changed: Set<string>;
+  /** Reads what `events` are about. */
+  read(events: readonly StoredEvent[]): Promise<void>;
 };
 
 /** Parsed in one go: some ten milliseconds. */
@@ -26,21 +28,20 @@ export async function openMachineReader(
   { run, names }: { run: string; names: readonly string[] },
 ): Promise<MachineReader> {
   const records = new Map<string, MachineRecord>();
+  const changed = new Set<string>();
   const deeds = new Map<string, number>();
   let sweptTo = 0;
 
-  const take = async (wanted: readonly string[]): Promise<string[]> => {
-    const changed: string[] = [];
+  const take = async (wanted: readonly string[]): Promise<void> => {
     for (let at = 0; at < wanted.length; at += PAGE) {
       for (const record of await state.machines.all(run, wanted.slice(at, at + PAGE))) {
         const { name } = record.machine;
         if (records.get(name)?.version === record.version) continue;
         records.set(name, record);
-        changed.push(name);
+        changed.add(name);
       }
       await nextTurn();
     }
-    return changed;
   };
 
   const sweep = async (): Promise<string[]> => {
@@ -63,9 +64,10 @@ export async function openMachineReader(
   await take(names);
   return {
     records,
+    changed,
     async read(events) {
       const named = events.flatMap((event) => ('machine' in event ? (event.machine ?? []) : []));
-      return take([...new Set([...named, ...underDeeds(events), ...(await sweep())])]);
+      await take([...new Set([...named, ...underDeeds(events), ...(await sweep())])]);
     },
   };
 }

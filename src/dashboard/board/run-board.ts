@@ -2,6 +2,7 @@
  * All that is shown of one run, kept up to date for whoever looks: a round reads once, however many look. Revisions say
  * what changed since a look: whoever comes late gets all of it, whoever comes again only the news.
  */
+import type { StoredEvent } from '../../domain/events.ts';
 import { stepKey } from '../../domain/job.ts';
 import { isUnderWay, type MachineRecord } from '../../domain/machine-record.ts';
 import { isEnded, type RunCounts, type RunRecord } from '../../domain/run-record.ts';
@@ -31,13 +32,21 @@ export type RunBoard = {
   summaryJson(): string;
   /** Of the newest round, on Redis's clock. */
   now(): number;
-  detail(): RunDetail;
+  /** A `RunDetail` as JSON: that of thousands of machines is put together from lines that are written already. */
+  detailJson(): string;
 };
 
 /** Workers that live, and what operators said of their pools. */
 export type Fleet = { workers: readonly Heartbeat[]; pools: readonly PoolSetting[] };
 
-type Round = { run: RunRecord; counts: RunCounts; now: number; summary: RunSummary; json?: string };
+type Round = {
+  eventId: string;
+  run: RunRecord;
+  counts: RunCounts;
+  now: number;
+  summary: RunSummary;
+  json?: string;
+};
 
 export async function openRunBoard(
   state: State,
@@ -46,46 +55,53 @@ export async function openRunBoard(
   const { id } = first;
   // Before the records are read: what happens meanwhile is read once more.
   const events = createEventBook(state, { run: id, newestId: await state.events.newestId(id) });
-  const { records, read } = await openMachineReader(state, { run: id, names: first.machines });
+  const machines = await openMachineReader(state, { run: id, names: first.machines });
+  const { records, changed } = machines;
   const lines = createLineBook();
   const estimate = createRunEstimate(state);
   let active: readonly string[] = [];
 
-  const look = async (
-    run: RunRecord,
-    changed: readonly string[],
-    { workers, pools }: Fleet,
-  ): Promise<Round> => {
+  let unread: StoredEvent[] = [];
+
+  const look = async (run: RunRecord, { workers, pools }: Fleet): Promise<Round> => {
+    const eventId = events.newestId();
     const [counts, now] = await Promise.all([state.machines.counts(id), state.clock.now()]);
-    const wereActive = active;
+    const isStale = changed.size > 0;
+    // What was under way has no rate any more.
+    for (const name of active) changed.add(name);
     active = [...records.values()]
       .filter(({ status }) => isUnderWay(status))
       .map(({ machine }) => machine.name);
     const progress = await state.progress.readSteps(id, stepsUnderWay(records, active));
-    const redrawn = new Set([...changed, ...wereActive, ...active]);
-    lines.draw(pick(records, redrawn), { progress, now });
-    const due = await estimate.at({ run, records, progress, now, isStale: changed.length > 0 });
+    const redrawn = new Set([...changed, ...active]);
+    await lines.draw(pick(records, redrawn), { progress, now });
+    for (const name of redrawn) changed.delete(name);
+    const due = await estimate.at({ run, records, progress, now, isStale });
     const { site } = run.wave.source;
     const unserved = isEnded(run.status) ? [] : unservedBy(workers, site);
     const paused = isEnded(run.status) ? [] : pausedFor(pools, site);
     const totals = sumMachines(records.values(), progress);
     return {
       run,
+      eventId,
       counts,
       now,
       summary: summarizeRun({ run, counts, totals, unserved, paused, estimate: due, now }),
     };
   };
 
-  let round: Round = await look(first, first.machines, fleet);
+  let round: Round = await look(first, fleet);
   return {
     id,
     records,
     lines,
     events,
     async refresh(run, fleet) {
-      const news = await events.read();
-      round = await look(run, await read(news), fleet);
+      // Where Redis goes away in between, they are still to be heeded.
+      unread.push(...(await events.read()));
+      await machines.read(unread);
+      unread = [];
+      round = await look(run, fleet);
     },
     summary: () => round.summary,
     summaryJson() {
@@ -93,14 +109,17 @@ export async function openRunBoard(
       return round.json;
     },
     now: () => round.now,
-    detail: () => ({
-      now: round.now,
-      run: round.summary,
-      groups: showGroups(round.run, round.counts),
-      machines: lines.inOrder(),
-      onFailure: round.run.wave.machines[0]?.onFailure ?? null,
-      eventId: events.newestId(),
-    }),
+    detailJson() {
+      const { now, run, counts, summary } = round;
+      const rest: Omit<RunDetail, 'machines'> = {
+        now,
+        run: summary,
+        groups: showGroups(run, counts),
+        onFailure: run.wave.machines[0]?.onFailure ?? null,
+        eventId: round.eventId,
+      };
+      return `${JSON.stringify(rest).slice(0, -1)},"machines":${lines.json()}}`;
+    },
   };
 }
 

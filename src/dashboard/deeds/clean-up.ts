@@ -1,6 +1,7 @@
 /** Clean up: what failed and cancelled machines left at the target is removed. */
 import { saveError } from '../../domain/errors.ts';
 import { cleanUpRun, type DiscardDeps, findLeftovers } from '../../operations/discard.ts';
+import { recordAction } from '../../operations/operator.ts';
 import type { Preview } from '../api/action.ts';
 import { type Deed, type DeedInput, machinesAre, nameSome, namesOf } from './deed.ts';
 
@@ -11,7 +12,10 @@ const MOST_NAMED = 20;
 export const cleanup: Deed = {
   preview: previewCleanUp,
   async perform(of) {
-    const removals = await cleanUpRun(of.run, discardDeps(of));
+    const { run, deps, reason } = of;
+    // Also what belongs to no machine any more goes in somebody's name.
+    await recordAction(deps.state, { run: run.id, machine: null, action: 'cleanup', by: deps.by, reason });
+    const removals = await cleanUpRun(run, discardDeps(of), reason);
     const failed = removals.filter(({ outcome }) => outcome === 'failed');
     const removed = removals.length - failed.length;
     const kept = failed.map(

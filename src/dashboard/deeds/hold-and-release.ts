@@ -1,10 +1,10 @@
 /** Hold and release: a run as a whole, or machines of it. */
 import { holdMachine, releaseMachine } from '../../domain/machine-changes.ts';
-import { holdMachines, releaseMachines } from '../../operations/steer.ts';
+import { holdMachines, refuseRelease, releaseMachines } from '../../operations/steer.ts';
 import { holdWholeRun, releaseWholeRun } from '../../operations/steer-run.ts';
 import type { Preview } from '../api/action.ts';
 import { type Deed, type DeedInput, machines, machinesAre, nameSome, namesOf } from './deed.ts';
-import { refusalOfLater } from './refusal.ts';
+import { refusalOf, refusalOfLater } from './refusal.ts';
 import { rehearse } from './rehearsal.ts';
 import { describeMoves } from './whole-run.ts';
 
@@ -92,7 +92,7 @@ async function previewReleaseRun({ run, all, deps }: DeedInput): Promise<Preview
   };
 }
 
-function previewReleaseMachines({ run, machines: meant }: DeedInput): Preview {
+function previewReleaseMachines({ run, machines: meant, now }: DeedInput): Preview {
   const released = meant.filter((record) => releaseMachine(record) !== null);
   const failed = released.filter(({ error }) => error !== null).length;
   return {
@@ -102,7 +102,10 @@ function previewReleaseMachines({ run, machines: meant }: DeedInput): Preview {
       ...(run.hold === null ? [] : ['Nothing moves before the run is released, too.']),
     ],
     machines: namesOf(released),
-    refusal: released.length > 0 ? null : 'None of these is held.',
+    refusal:
+      released.length === 0
+        ? 'None of these is held.'
+        : refusalOf(() => refuseRelease({ run, machines: released }, now)),
     isReversible: true,
   };
 }

@@ -1,6 +1,7 @@
 /** Retry and cancel: of machines. */
 import { cancelMachine, retryMachine } from '../../domain/machine-changes.ts';
 import { isControlled, type MachineRecord, mayServe } from '../../domain/machine-record.ts';
+import { isFailing } from '../../operations/select-machines.ts';
 import { cancelMachines, refuseRetry, retryMachines } from '../../operations/steer.ts';
 import type { Preview } from '../api/action.ts';
 import { type Deed, type DeedInput, machines, machinesAre, nameSome, namesOf } from './deed.ts';
@@ -8,8 +9,9 @@ import { refusalOf } from './refusal.ts';
 
 export const retry: Deed = {
   preview: previewRetry,
-  async perform({ run, machines: meant, deps, reason }) {
-    const changed = await retryMachines({ run, machines: meant.filter(isRetried), reason }, deps);
+  async perform(of) {
+    const { run, deps, reason } = of;
+    const changed = await retryMachines({ run, machines: retried(of), reason }, deps);
     if (changed.length === 0) return { message: 'There was nothing to try again.', changed };
     return { message: `${machinesAre(changed.length)} tried again.`, changed };
   },
@@ -24,13 +26,15 @@ export const cancel: Deed = {
   },
 };
 
-/** In a selection, what an operator stopped on purpose is meant by its name only. */
-function isRetried(record: MachineRecord): boolean {
-  return retryMachine(record) !== null;
+/** What an operator stopped on purpose is meant by its name only. */
+function retried({ machines: meant, action }: DeedInput): MachineRecord[] {
+  const isNamed = action.on.kind === 'machines';
+  return meant.filter((record) => retryMachine(record) !== null && (isNamed || isFailing(record)));
 }
 
-function previewRetry({ run, machines: meant, now }: DeedInput): Preview {
-  const again = meant.filter(isRetried);
+function previewRetry(of: DeedInput): Preview {
+  const { run, now } = of;
+  const again = retried(of);
   const afresh = again.filter(({ status }) => status === 'discarded' || status === 'rolled-back');
   const shutDown = afresh.filter(isControlled);
   const back = again.filter(({ steps }) => steps.rollback?.state === 'failed');

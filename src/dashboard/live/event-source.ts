@@ -33,8 +33,10 @@ export function openEventSource(of: {
   raw: ServerResponse;
   headers: Readonly<Record<string, string | number | string[] | undefined>>;
   heartbeat: () => string;
+  /** How long it may stay behind. */
+  patienceMs?: number;
 }): EventSource {
-  const { raw, headers, heartbeat } = of;
+  const { raw, headers, heartbeat, patienceMs = PATIENCE_MS } = of;
   const ending = new AbortController();
   let behindSince: number | null = null;
   let sentAt = performance.now();
@@ -49,7 +51,7 @@ export function openEventSource(of: {
       return false;
     }
     behindSince ??= performance.now();
-    if (performance.now() - behindSince > PATIENCE_MS) raw.destroy();
+    if (performance.now() - behindSince > patienceMs) raw.destroy();
     return true;
   };
   const heart = setInterval(() => {

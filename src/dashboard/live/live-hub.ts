@@ -21,6 +21,7 @@ export type LiveHub = AsyncDisposable & {
 };
 
 const ROUND_MS = 1_000;
+const SAY_AGAIN_MS = 60_000;
 
 export function startLiveHub(of: { state: State; boards: Boards; redis: RedisWatch; log: Log }): LiveHub {
   const { state, boards, redis, log } = of;
@@ -28,6 +29,7 @@ export function startLiveHub(of: { state: State; boards: Boards; redis: RedisWat
   const listPages = new Map<EventSource, { json: string }>();
   const runPages = new Map<EventSource, RunFeed>();
   const all = (): EventSource[] => [...listPages.keys(), ...runPages.keys()];
+  let fault: { message: string; at: number } | null = null;
   let wake = Promise.withResolvers<void>();
 
   const tellList = async (): Promise<void> => {
@@ -47,9 +49,11 @@ export function startLiveHub(of: { state: State; boards: Boards; redis: RedisWat
       try {
         board = await boards.board(run);
       } catch (error) {
-        // The run is gone: a page that comes back is told so.
-        if (saveError(error).code !== 'not-found') throw error;
-        for (const feed of feeds) feed.page.end();
+        const { code } = saveError(error);
+        if (code === 'redis-away') throw error;
+        // The run is gone: a page that comes back is told so. Another fault is of this run only.
+        if (code === 'not-found') for (const feed of feeds) feed.page.end();
+        else reportFault(error);
         continue;
       }
       for (const feed of feeds) feed.tell(board).catch(reportFault);
@@ -70,7 +74,12 @@ export function startLiveHub(of: { state: State; boards: Boards; redis: RedisWat
   const reportFault = (error: unknown): void => {
     const { code, message } = saveError(error);
     // The pages know already: their health says so.
-    if (code !== 'redis-away') log('error', `The dashboard's pages were not brought up to date: ${message}`);
+    if (code === 'redis-away') return;
+    // What fails fails once a second.
+    const isNews = fault?.message !== message || performance.now() - fault.at > SAY_AGAIN_MS;
+    if (!isNews) return;
+    fault = { message, at: performance.now() };
+    log('error', `The dashboard's pages were not brought up to date: ${message}`);
   };
 
   const rounds = (async () => {

@@ -71,7 +71,8 @@ export function amountsOf(
         break;
       }
       case 'operator':
-        count('landfall_operator_actions_total', event.action);
+        // `limit 50 MB/s` is of limit: each value of a label is a series for ever.
+        count('landfall_operator_actions_total', event.action.split(' ')[0] ?? '');
         break;
       case 'run':
       case 'log':

@@ -31,10 +31,7 @@ export const machineRoutes: FastifyPluginAsyncZod<{ desk: Desk }> = async (serve
     },
     ({ params }) =>
       redis.whileThere(async () =>
-        readMachineDetail(
-          { state, evidence },
-          { run: await desk.findRun(params.run), machine: params.machine },
-        ),
+        readMachineDetail(app, { run: await desk.findRun(params.run), machine: params.machine }),
       ),
   );
 

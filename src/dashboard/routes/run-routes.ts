@@ -1,4 +1,5 @@
 /** Runs, and what is known of each. */
+import type { FastifyReply } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { readThroughput } from '../../operations/estimate-run.ts';
@@ -30,7 +31,10 @@ export const runRoutes: FastifyPluginAsyncZod<{ desk: Desk }> = async (server, {
         response: { 200: runDetailSchema, ...REFUSALS },
       },
     },
-    ({ params }) => redis.whileThere(async () => (await boards.board(params.run)).detail()),
+    async ({ params }, reply) => {
+      const json = await redis.whileThere(async () => (await boards.board(params.run)).detailJson());
+      return (reply as FastifyReply).type('application/json; charset=utf-8').send(json);
+    },
   );
 
   server.get(

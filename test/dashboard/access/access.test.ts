@@ -1,6 +1,9 @@
-import { chmod, rm, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
+import { request as httpsRequest } from 'node:https';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { runTool } from '../../../src/processes/child.ts';
 import { type AccessGround, codeOf, cookiesOf, openAccessGround } from './ground.ts';
 
 let ground: AccessGround;
@@ -167,6 +170,42 @@ describe('starting', () => {
     await ground.addToken('ann', 'viewer');
     await using dashboard = await ground.start({}, PUBLIC);
     expect(dashboard.logged.join()).toContain('plain HTTP');
+  });
+});
+
+describe('with a certificate of its own', () => {
+  test('it serves TLS, and cookies go over TLS only', async () => {
+    const token = await ground.addToken('ann', 'viewer');
+    const [cert, key] = ['cert.pem', 'key.pem'].map((name) => join(ground.folder, name)) as [string, string];
+    await runTool({
+      command: 'openssl',
+      args: [
+        ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
+        ...['-subj', '/CN=localhost', '-keyout', key, '-out', cert],
+      ],
+    });
+    const tls = { LANDFALL_DASHBOARD_CERT: cert, LANDFALL_DASHBOARD_KEY: key };
+    await using dashboard = await ground.start(tls, PUBLIC);
+    expect(dashboard.logged).toEqual([]);
+    const ca = await readFile(cert);
+    const [cookie = ''] = await new Promise<string[]>((resolve, reject) => {
+      const headers = { 'content-type': 'application/json', host: 'localhost' };
+      const to = { host: '127.0.0.1', servername: 'localhost', port: dashboard.port, ca, agent: false };
+      const login = httpsRequest({ ...to, path: '/api/login', method: 'POST', headers }, (response) => {
+        response.resume().on('end', () => resolve(response.headers['set-cookie'] ?? []));
+      });
+      login.on('error', reject).end(JSON.stringify({ token }));
+    });
+    expect(cookie).toMatch(/^__Host-landfall=[\w-]{43}; Path=\/; HttpOnly; Secure; SameSite=Strict/);
+    await expect(ground.start({ ...tls, LANDFALL_DASHBOARD_KEY: cert }, PUBLIC)).rejects.toMatchObject({
+      code: 'usage',
+    });
+    await expect(ground.start({ ...tls, LANDFALL_DASHBOARD_CERT: '/nowhere' }, PUBLIC)).rejects.toMatchObject(
+      {
+        code: 'usage',
+        message: expect.stringContaining('LANDFALL_DASHBOARD_CERT'),
+      },
+    );
   });
 });
 

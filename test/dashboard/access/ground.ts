@@ -29,6 +29,8 @@ export type Guarded = AsyncDisposable & {
   audited: AuditEntry[];
   logged: string[];
   ask(path: string, asked?: Asked): Promise<Answer>;
+  /** Of whoever asked for `/api/stay` last: may they stay? */
+  isStillIn(): Promise<boolean>;
   restart(): Promise<void>;
 };
 
@@ -70,6 +72,7 @@ async function startGuarded(given: {
   const { access: settings } = readConfig({ LANDFALL_HOME: folder, ...environment }, folder);
   const audited: AuditEntry[] = [];
   const logged: string[] = [];
+  let isStillIn = async (): Promise<boolean> => false;
   const open = async (port: number) => {
     const state = openState(redisUrl);
     const { append } = state.audit;
@@ -95,6 +98,10 @@ async function startGuarded(given: {
     answerProblems(server, (_level, message) => void logged.push(message));
     const isPublic = { config: { access: 'public' } } as const;
     server.get('/free', isPublic, async () => 'free');
+    server.get('/api/stay', async (request) => {
+      isStillIn = () => access.isStillIn(request);
+      return {};
+    });
     server.get('/api/see', async ({ user }) => user);
     server.post('/api/do', { config: { access: 'operator' } }, async ({ user }) => user);
     server.post('/api/bless', { config: { access: 'approver' } }, async ({ user }) => user);
@@ -114,6 +121,7 @@ async function startGuarded(given: {
     audited,
     logged,
     ask: (path, asked) => askHttp(opened.port, path, asked),
+    isStillIn: () => isStillIn(),
     async restart() {
       await opened[Symbol.asyncDispose]();
       opened = await open(opened.port);

@@ -173,6 +173,14 @@ describe('the login', () => {
     expect(answer.text).toContain('access_denied (they said no &lt;script&gt;)');
   });
 
+  test('is begun sixty times a minute from one address, and no more is kept', async () => {
+    await using dashboard = await start(provider);
+    const statuses: number[] = [];
+    for (let i = 0; i < 65; i++) statuses.push((await dashboard.ask('/api/login/oidc')).status);
+    expect(statuses.filter((status) => status === 303).length).toBe(60);
+    expect(statuses.at(-1)).toBe(429);
+  });
+
   test('of somebody without a role is refused, by name', async () => {
     await using dashboard = await start(provider, { LANDFALL_OIDC_ROLES: 'operator=others' });
     const answer = await comeBack(dashboard, await goToProvider(dashboard));
@@ -186,6 +194,14 @@ describe('the login', () => {
     const answer = await comeBack(dashboard, await goToProvider(dashboard));
     expect(answer.status).toBe(403);
     expect(answer.text).toContain('LANDFALL_OIDC_NAME_CLAIM');
+  });
+
+  test('knows people by one line of text, whatever they call themselves there', async () => {
+    await using own = await startLoginProvider({ redirectUri: CALLBACK, claimsAt: 'id-token' });
+    own.person = person({ preferred_username: 'kim\u001b[2J\nroot \u202e', groups: ['ops'] });
+    await using dashboard = await start(own);
+    await comeBack(dashboard, await goToProvider(dashboard));
+    expect(dashboard.audited.map(({ by }) => by)).toEqual(['kim [2J root']);
   });
 
   test('may go by a claim within another', async () => {

@@ -127,6 +127,23 @@ describe('with tokens', () => {
     expect((await dashboard.ask('/api/see', { headers })).status).toBe(401);
   });
 
+  test('a page that stays open ends with the session or the token', async () => {
+    const token = await ground.addToken('ann', 'viewer');
+    await ground.addToken('bob', 'viewer');
+    await using dashboard = await ground.start({}, PUBLIC);
+    const stay = async (headers: Record<string, string>): Promise<boolean> => {
+      expect((await dashboard.ask('/api/stay', { headers })).status).toBe(200);
+      return dashboard.isStillIn();
+    };
+    const cookie = cookiesOf(await login(dashboard, token));
+    expect(await stay({ cookie })).toBe(true);
+    await dashboard.ask('/api/logout', { method: 'POST', headers: { cookie } });
+    expect(await dashboard.isStillIn()).toBe(false);
+    expect(await stay({ authorization: `Bearer ${token}` })).toBe(true);
+    await ground.addToken('ann', 'viewer');
+    expect(await dashboard.isStillIn()).toBe(false);
+  });
+
   test('a file that somebody broke throws nobody out, and is said', async () => {
     const token = await ground.addToken('ann', 'viewer');
     await using dashboard = await ground.start({}, PUBLIC);
@@ -184,6 +201,16 @@ describe('with tokens', () => {
     );
     // Who tells of itself that it is somebody else is not believed.
     expect((await login(dashboard, token, { 'x-forwarded-for': '10.9.9.9' })).status).toBe(429);
+  });
+
+  test('what a proxy has its users log in with is not taken for a token', async () => {
+    const token = await ground.addToken('ann', 'viewer');
+    await using dashboard = await ground.start({}, PUBLIC);
+    const authorization = `Basic ${Buffer.from('ann:secret').toString('base64')}`;
+    const opened = await login(dashboard, token, { authorization });
+    const headers = { authorization, cookie: cookiesOf(opened) };
+    for (let i = 0; i < 12; i++) expect((await dashboard.ask('/api/see', { headers })).status).toBe(200);
+    expect((await dashboard.ask('/api/see', { headers: { authorization } })).status).toBe(401);
   });
 
   test('a team that logs in together is no attack', async () => {

@@ -126,14 +126,14 @@ describe('what happened', () => {
       type: 'operator',
       run: 'r1',
       machine: null,
-      action: 'hold',
+      action: 'limit 50 MB/s',
       by: 'ann',
       reason: null,
     });
     expect(Object.fromEntries(await scrapeAnew())).toMatchObject({
       'landfall_step_duration_seconds_count{stage="upload"}': 2,
       landfall_downtime_seconds_sum: 1_380,
-      'landfall_operator_actions_total{action="hold"}': 1,
+      'landfall_operator_actions_total{action="limit"}': 1,
     });
   });
 

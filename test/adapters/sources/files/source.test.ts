@@ -176,7 +176,7 @@ describe('a source that changes', () => {
 describe('the options of a machine', () => {
   it.each([
     [{}, /path/],
-    [{ path: 'a', disks: [{ path: 'b' }] }, /either/],
+    [{ path: 'a', disks: [{ path: 'b' }] }, /give one of/],
     [{ path: 'a', memory: '2 GB' }, /size/],
     [{ path: 'a', memory: 5 }, /needs a unit.*did you mean \\"5GiB\\"/],
     [{ path: 'a', memory: 512 }, /needs a unit.*did you mean \\"512MiB\\"/],

@@ -153,7 +153,20 @@ describe('a URI', () => {
     expect(sshHostOf('qemu+tls://[fe80::1]/system').args.slice(-2)).toEqual(['--', 'fe80::1']);
   });
 
-  it('that names no host is refused', () => {
-    expect(() => sshHostOf('qemu:///system')).toThrow(expect.objectContaining({ code: 'wave-invalid' }));
+  it.each([
+    'qemu:///system',
+    'qemu+ssh:///system',
+    'qemu+ssh://-oProxyCommand=x/system',
+    'qemu+ssh://[kvm1/system',
+    'qemu+ssh://kvm1:99999/system',
+    'qemu+ssh://ro%ot@kvm1/system',
+  ])('that ssh cannot go by is refused: %s', (strange) => {
+    expect(() => sshHostOf(strange)).toThrow(expect.objectContaining({ code: 'wave-invalid' }));
+  });
+
+  it('gives ssh nothing that it could take for an option', () => {
+    const { args } = sshHostOf('qemu+ssh://-oProxyCommand%3Dx@kvm1/system?keyfile=-oProxyCommand=x');
+    expect(args.slice(-2)).toEqual(['--', 'kvm1']);
+    for (const option of ['-l', '-i']) expect(args[args.indexOf(option) + 1]).toMatch(/^-oProxyCommand=x$/);
   });
 });

@@ -1,0 +1,83 @@
+/**
+ * `npm run screenshots`: the pictures of docs/images. Runs the weekend demo, and looks at its dashboard with a real browser:
+ * in the middle of the wave, and when it is over, in light and dark.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Browser, chromium } from 'playwright-core';
+import type { RunList } from '../src/dashboard/api/run.ts';
+import { pickEnvironment, startTool } from '../src/processes/child.ts';
+
+const root = join(import.meta.dirname, '..');
+const FOLDER = join(root, 'docs/images');
+const CHROMIUM = '/usr/bin/chromium';
+/** All of it takes two minutes on two cores. */
+const TIMEOUT_MS = 600_000;
+const SIZES = { desk: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } } as const;
+const SETTLE_MS = 1_500;
+
+/** `wait`: what must be seen before the picture is taken. */
+type Shot = { name: string; path: string; wait?: string; size?: keyof typeof SIZES };
+
+const signal = AbortSignal.timeout(TIMEOUT_MS);
+const url = Promise.withResolvers<string>();
+const over = Promise.withResolvers<void>();
+await using demo = await startTool({
+  command: process.execPath,
+  args: [join(root, 'tools/demo.ts'), '--dashboard'],
+  environment: pickEnvironment(['HOME', 'PATH']),
+  cwd: root,
+  signal,
+  onLine: (line) => {
+    console.log(line);
+    const [, found] = /The dashboard: (http:\S+)/.exec(line) ?? [];
+    if (found !== undefined) url.resolve(found);
+    if (line.includes('The dashboard stays at')) over.resolve();
+  },
+});
+void demo.exited.then(({ exitCode, stderr }) => {
+  const ended = new Error(`The demo ended (status ${exitCode}): ${stderr}`);
+  url.reject(ended);
+  over.reject(ended);
+});
+
+await mkdir(FOLDER, { recursive: true });
+const base = await url.promise;
+await using browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+const run = await untilMachinesLanded(base);
+await take(browser, [
+  { name: 'runs', path: '/' },
+  { name: 'wave', path: `/runs/${run}` },
+  { name: 'workers', path: '/workers' },
+  { name: 'phone', path: '/', size: 'phone' },
+]);
+await over.promise;
+await take(browser, [
+  { name: 'machine', path: `/runs/${run}/machines/crm-db` },
+  { name: 'trouble', path: `/runs/${run}/machines/old-batch` },
+]);
+
+/** Gives the run in whose middle we are: some have landed, and some have not. */
+async function untilMachinesLanded(at: string): Promise<string> {
+  for (;;) {
+    signal.throwIfAborted();
+    const { runs } = (await (await fetch(`${at}/api/runs`, { signal })).json()) as RunList;
+    const [first] = runs;
+    if (first !== undefined && first.counts.landed > 0) return first.id;
+    await sleep(250, undefined, { signal });
+  }
+}
+
+async function take(of: Browser, shots: readonly Shot[]): Promise<void> {
+  for (const { name, path, size = 'desk' } of shots) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await of.newPage({ viewport: SIZES[size], colorScheme });
+      await page.goto(base + path);
+      await page.getByRole('heading').first().waitFor();
+      await sleep(SETTLE_MS);
+      await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`) });
+      await page.close();
+    }
+  }
+}
