@@ -5,7 +5,7 @@ import { Facts } from '../components/facts.tsx';
 import { Moment } from '../components/moment.tsx';
 import { Panel } from '../components/panel.tsx';
 import { useNow } from '../data/clock.ts';
-import { formatBytes, formatDuration, formatRate, percentOf } from '../view/sizes.ts';
+import { count, formatBytes, formatDuration, formatRate, percentOf } from '../view/sizes.ts';
 import styles from './machine-page.module.css';
 
 /** What it is, how far it is, where it landed. */
@@ -34,7 +34,10 @@ export function MachineFacts({ detail, line }: { detail: MachineDetail; line: Ma
   if (line.group !== null) facts.push(['Group', line.group]);
   if (line.after.length > 0) facts.push(['Comes after', line.after.join(', ')]);
   facts.push(
-    ['Hardware', `${hardware.cpus} CPUs, ${formatBytes(hardware.memoryBytes)}, ${hardware.firmware}`],
+    [
+      'Hardware',
+      `${count(hardware.cpus, 'CPU')}, ${formatBytes(hardware.memoryBytes)}, ${hardware.firmware}`,
+    ],
     ['System', hardware.os ?? 'not known'],
     ...(hardware.host === null ? [] : ([['Host', hardware.host]] as [string, ReactNode][])),
     ['Identity', <code key="identity">{hardware.identity}</code>],
