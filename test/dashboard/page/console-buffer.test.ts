@@ -8,7 +8,7 @@ import {
   plainLine,
   prependText,
 } from '../../../src/dashboard/page/view/console-buffer.ts';
-import { cutConsole, makeConsole } from './fixture-machine.ts';
+import { cutConsole, makeConsole } from './fixture-guest.ts';
 
 function piece(text: string, from: number, to: number) {
   return { text: text.slice(from, to), offset: from, nextOffset: to, totalChars: text.length, isLive: true };

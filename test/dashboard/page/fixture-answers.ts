@@ -3,16 +3,9 @@ import { deedSchema, type Outcome, type Preview } from '../../../src/dashboard/a
 import type { MachineLine, RunSummary } from '../../../src/dashboard/api/run.ts';
 import { type Session, sessionSchema } from '../../../src/dashboard/api/session.ts';
 import { poolActionSchema } from '../../../src/dashboard/api/workers.ts';
-import {
-  cutConsole,
-  makeAudit,
-  makeConsole,
-  makeDiskMap,
-  makeEvents,
-  makeMachineDetail,
-  makeScreenshot,
-  makeWorkers,
-} from './fixture-machine.ts';
+import { cutConsole, makeConsole, makeScreenshot } from './fixture-guest.ts';
+import { makeDiskMap, makeEvents, makeMachineDetail } from './fixture-machine.ts';
+import { makeAudit, makeWorkers } from './fixture-workers.ts';
 
 export type Answer = { status: number; body: unknown; png?: Buffer };
 export type Asked = {

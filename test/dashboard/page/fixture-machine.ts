@@ -1,13 +1,9 @@
-/** A machine's page, made up: its steps with retries, its disks, console, screenshot, events. */
-import { PNG } from 'pngjs';
-import type { AuditList } from '../../../src/dashboard/api/audit.ts';
-import type { ConsoleText, DiskMap, MachineDetail, ShownEvent } from '../../../src/dashboard/api/machine.ts';
+/** A machine's page, made up: its steps with retries, its disks, its events. */
+import type { DiskMap, MachineDetail, ShownEvent } from '../../../src/dashboard/api/machine.ts';
 import type { MachineLine, RunSummary } from '../../../src/dashboard/api/run.ts';
-import type { Workers } from '../../../src/dashboard/api/workers.ts';
 import { MINUTE_MS, NOW } from './fixture-run.ts';
 
 const GIB = 1024 ** 3;
-const CONSOLE_CHUNK_CHARS = 256 * 1024;
 const RESET = 'The connection to s3.eu-central-1.amazonaws.com was reset after 1.2 GiB of 40 GiB.';
 const DENIED =
   'Upload of disk vda stopped at 1.2 GiB of 40 GiB: the bucket acme-mig denied PutObject. Grant s3:PutObject to arn:aws:iam::1:role/landfall and run `landfall retry weekend-1`.';
@@ -236,147 +232,6 @@ export function makeDiskMap(disk: string, progress: number): DiskMap {
     };
   });
   return { disk, bytes: 40 * GIB, cellBytes: (40 * GIB) / 512, cells };
-}
-
-/** 10 MB of it, with what a terminal would obey and what a browser would, were it not text. */
-export function makeConsole(lines: number): string {
-  return Array.from({ length: lines }, (_, index) => {
-    const at = (index * 0.0123).toFixed(6).padStart(12);
-    if (index % 50 === 7) return `\u001b[0;32m  OK  \u001b[0m] Started \u001b[1mserver ${index}\u001b[0m.\r`;
-    if (index % 501 === 9) return `[${at}] <img src=x onerror=alert(${index})> ${'long '.repeat(60)}`;
-    return `[${at}] pci 0000:00:${(index % 32).toString(16).padStart(2, '0')}.0: BAR ${index % 6} [mem 0xfebf0000-0xfebfffff]`;
-  }).join('\n');
-}
-
-export function cutConsole(text: string, offset: number | null, isLive: boolean): ConsoleText {
-  const from = Math.min(text.length, offset ?? Math.max(0, text.length - CONSOLE_CHUNK_CHARS));
-  const shown = text.slice(from, from + CONSOLE_CHUNK_CHARS);
-  return { text: shown, offset: from, nextOffset: from + shown.length, totalChars: text.length, isLive };
-}
-
-/** 720 × 400, as a text console is: stripes where letters would be. */
-export function makeScreenshot(): Buffer {
-  const png = new PNG({ width: 720, height: 400 });
-  for (let y = 0; y < png.height; y += 1) {
-    for (let x = 0; x < png.width; x += 1) {
-      const row = Math.floor(y / 16);
-      const column = Math.floor(x / 9);
-      const isInk =
-        y % 16 > 3 &&
-        y % 16 < 13 &&
-        x % 9 < 6 &&
-        column < (row * 37) % 71 &&
-        (x * 7 + y * 3 + column) % 5 < 3;
-      const offset = (y * png.width + x) * 4;
-      png.data.set(isInk ? [210, 214, 210, 255] : [12, 12, 16, 255], offset);
-    }
-  }
-  return PNG.sync.write(png);
-}
-
-export function makeWorkers(
-  now: number,
-  paused: ReadonlySet<string>,
-  concurrency: ReadonlyMap<string, number>,
-): Workers {
-  const worker = (
-    host: string,
-    pid: number,
-    site: string | null,
-    beat: number,
-  ): Workers['workers'][number] => ({
-    id: `${host}:${pid}`,
-    host,
-    pid,
-    site,
-    schedules: pid % 2 === 0,
-    beatAt: now - beat,
-    startedAt: now - 26 * 60 * MINUTE_MS,
-    load: host.startsWith('kvm') ? 1.62 : 0.41,
-    memoryBytes: 412 * 1024 ** 2,
-    pools: [
-      { pool: 'export', concurrency: 4 },
-      { pool: 'upload', concurrency: 8 },
-    ],
-    jobs:
-      beat > 60_000
-        ? []
-        : [
-            {
-              run: 'weekend-1',
-              machine: 'database-002',
-              step: 'upload/vda',
-              try: 2,
-              since: now - 14 * MINUTE_MS,
-            },
-            { run: 'weekend-1', machine: 'shop-011', step: 'upload/vdb', try: 1, since: now - 3 * MINUTE_MS },
-          ],
-  });
-  const pool = (
-    name: Workers['pools'][number]['pool'],
-    site: string | null,
-    figures: [slots: number, active: number, waiting: number, delayed: number],
-  ): Workers['pools'][number] => {
-    const key = site === null ? name : `${name}.${site}`;
-    const [slots, active, waiting, delayed] = figures;
-    return {
-      pool: name,
-      site,
-      isPaused: paused.has(key),
-      concurrency: concurrency.get(key) ?? null,
-      slots,
-      active,
-      waiting,
-      delayed,
-    };
-  };
-  return {
-    now,
-    workers: [
-      worker('kvm-07.berlin.acme.example', 4711, 'berlin', 2000),
-      worker('kvm-07.berlin.acme.example', 4712, 'berlin', 31_000),
-      worker('mover-1.acme.example', 90, null, 1000),
-      worker('mover-2.acme.example', 93, null, 95_000),
-    ],
-    pools: [
-      pool('export', 'berlin', [8, 2, 0, 0]),
-      pool('convert', null, [4, 0, 0, 0]),
-      pool('upload', 'berlin', [16, 16, 41, 3]),
-      pool('upload', 'new-york', [0, 0, 4, 0]),
-      pool('import', null, [4, 3, 0, 22]),
-      pool('validate', null, [4, 1, 0, 4]),
-      pool('power', null, [2, 0, 0, 0]),
-    ],
-  };
-}
-
-export function makeAudit(now: number): AuditList {
-  return {
-    entries: [
-      {
-        id: `${now - 90 * MINUTE_MS}-0`,
-        at: now - 90 * MINUTE_MS,
-        by: 'ada',
-        action: 'login',
-        reason: 'as approver by token, from 10.1.2.3',
-      },
-      {
-        id: `${now - 60 * MINUTE_MS}-0`,
-        at: now - 60 * MINUTE_MS,
-        by: 'unknown',
-        action: 'login-refused',
-        reason: 'unknown token, from 10.9.9.9',
-      },
-      {
-        id: `${now - 20 * MINUTE_MS}-0`,
-        at: now - 20 * MINUTE_MS,
-        by: 'bob <i>',
-        action: 'pause upload.berlin',
-        reason: 'the line is needed for a call',
-      },
-    ],
-    hasMore: false,
-  };
 }
 
 function shellWord(name: string): string {

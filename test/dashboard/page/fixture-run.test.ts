@@ -8,16 +8,10 @@ import {
 } from '../../../src/dashboard/api/machine.ts';
 import { runDetailSchema, runListSchema } from '../../../src/dashboard/api/run.ts';
 import { workersSchema } from '../../../src/dashboard/api/workers.ts';
-import {
-  cutConsole,
-  makeAudit,
-  makeConsole,
-  makeDiskMap,
-  makeEvents,
-  makeMachineDetail,
-  makeWorkers,
-} from './fixture-machine.ts';
+import { cutConsole, makeConsole } from './fixture-guest.ts';
+import { makeDiskMap, makeEvents, makeMachineDetail } from './fixture-machine.ts';
 import { makeDetail, makeMachines, makeRun, makeRuns, NOW } from './fixture-run.ts';
+import { makeAudit, makeWorkers } from './fixture-workers.ts';
 
 test('what is made up is what the server could say', () => {
   expect(() => runListSchema.parse({ now: NOW, runs: makeRuns() })).not.toThrow();

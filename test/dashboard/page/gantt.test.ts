@@ -86,6 +86,12 @@ test('rows are in the order of the flow', () => {
   expect(rows.find(({ key }) => key === 'upload/vda')?.words).toBe('failed after 50 min, try 3');
 });
 
+test('nobody means to roll back before it begins', () => {
+  const rollback = makeStep({ stage: 'rollback' });
+  expect(rowsOf([rollback], [], NOW)).toEqual([]);
+  expect(rowsOf([{ ...rollback, state: 'active', startedAt: at(1) }], [], NOW)).toHaveLength(1);
+});
+
 test('the line of time holds all bars and has few ticks', () => {
   const rows = rowsOf([makeStep({ stage: 'import', state: 'active', startedAt: at(90) })], [], NOW);
   const extent = extentOf(rows, NOW);

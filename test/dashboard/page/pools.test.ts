@@ -9,8 +9,8 @@ import {
   signOfLoad,
   signOfPool,
 } from '../../../src/dashboard/page/view/pools.ts';
-import { makeWorkers } from './fixture-machine.ts';
 import { NOW } from './fixture-run.ts';
+import { makeWorkers } from './fixture-workers.ts';
 
 const pool: Pool = {
   pool: 'upload',

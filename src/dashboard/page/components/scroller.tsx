@@ -7,14 +7,17 @@ export function Scroller(props: {
   children: ReactNode;
   ref?: Ref<HTMLElement>;
   onScroll?: UIEventHandler<HTMLElement>;
+  /** As CSS has it; where the class does not say. */
+  height?: string;
 }) {
-  const { label, className, children, ref, onScroll } = props;
+  const { label, className, children, ref, onScroll, height } = props;
   return (
     <section
       ref={ref}
       className={className}
       aria-label={label}
       onScroll={onScroll}
+      style={height === undefined ? {} : { height }}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard.
       tabIndex={0}
     >

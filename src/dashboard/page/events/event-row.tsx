@@ -1,5 +1,6 @@
 import { memo } from 'react';
 import type { ShownEvent } from '../../api/machine.ts';
+import { LongText } from '../components/long-text.tsx';
 import { Moment } from '../components/moment.tsx';
 import { serverNow } from '../data/clock.ts';
 import { SignShape } from '../status/sign-shape.tsx';
@@ -27,7 +28,9 @@ export const EventRow = memo(function EventRow(props: {
       <span className={styles.kind}>
         <SignShape shape={sign.shape} tone={sign.tone} /> {sign.word}
       </span>
-      <span className={styles.text}>{text}</span>
+      <div className={styles.text}>
+        <LongText text={text} />
+      </div>
     </li>
   );
 });

@@ -11,6 +11,8 @@ import { useConsole } from './use-console.ts';
 
 /** As in console-view.module.css. */
 const LINE_PX = 18;
+/** Above and below, with room for a scroll bar. */
+const PADDING_PX = 36;
 const OVERSCAN = 20;
 /** So near to the top, what stood before is fetched. */
 const NEAR_TOP_LINES = 30;
@@ -83,6 +85,7 @@ export function ConsoleView({ of, isBooting }: { of: { run: string; machine: str
       <Scroller
         ref={scroller}
         className={styles.scroller}
+        height={`min(${virtual.getTotalSize() + PADDING_PX}px, 26rem, 60dvh)`}
         label={`Console of ${of.machine}`}
         onScroll={onScroll}
       >

@@ -5,7 +5,7 @@ import { Facts } from '../components/facts.tsx';
 import { Moment } from '../components/moment.tsx';
 import { Panel } from '../components/panel.tsx';
 import { useNow } from '../data/clock.ts';
-import { formatBytes, formatDuration, formatRate, percentOf } from '../view/sizes.ts';
+import { count, formatBytes, formatDuration, formatRate, percentOf } from '../view/sizes.ts';
 import styles from './machine-page.module.css';
 
 /** What it is, how far it is, where it landed. */
@@ -15,10 +15,10 @@ export function MachineFacts({ detail, line }: { detail: MachineDetail; line: Ma
   const { doneBytes, totalBytes, zeroBytes, bytesPerSecond, etaMs, startedAt, endedAt, committedAt } = line;
   const percent = percentOf(doneBytes, totalBytes);
   const zone = run.timezone;
-  const facts: [string, ReactNode][] = [
-    ['Moved', `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)} (${percent} %)`],
-    ...(zeroBytes > 0 ? ([['Zeros not sent', formatBytes(zeroBytes)]] as [string, ReactNode][]) : []),
-  ];
+  const facts: [string, ReactNode][] = [];
+  if (totalBytes > 0)
+    facts.push(['Moved', `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)} (${percent} %)`]);
+  if (zeroBytes > 0) facts.push(['Zeros not sent', formatBytes(zeroBytes)]);
   if (bytesPerSecond > 0) facts.push(['Rate', formatRate(bytesPerSecond)]);
   if (etaMs !== null) facts.push(['Left to move', formatDuration(etaMs)]);
   if (startedAt !== null) {
@@ -33,22 +33,21 @@ export function MachineFacts({ detail, line }: { detail: MachineDetail; line: Ma
     facts.push(['Committed', <Moment key="committed" at={committedAt} zone={zone} />]);
   if (line.group !== null) facts.push(['Group', line.group]);
   if (line.after.length > 0) facts.push(['Comes after', line.after.join(', ')]);
-  facts.push(
-    ['Hardware', `${hardware.cpus} CPUs, ${formatBytes(hardware.memoryBytes)}, ${hardware.firmware}`],
-    ['System', hardware.os ?? 'not known'],
-    ...(hardware.host === null ? [] : ([['Host', hardware.host]] as [string, ReactNode][])),
-    ['Identity', <code key="identity">{hardware.identity}</code>],
-  );
+  const { cpus, memoryBytes, firmware, os, host, identity } = hardware;
+  facts.push(['Hardware', `${count(cpus, 'CPU')}, ${formatBytes(memoryBytes)}, ${firmware}`]);
+  facts.push(['System', os ?? 'not known']);
+  if (host !== null) facts.push(['Host', host]);
+  facts.push(['Identity', <code key="identity">{identity}</code>]);
   return (
     <Panel title="Where it stands">
       <div className={styles.facts}>
         <Facts facts={facts} />
-        <Bar
-          label={`${percent} percent of the bytes are moved`}
-          parts={[
-            { share: totalBytes === 0 ? 0 : doneBytes / totalBytes, tone: line.isTroubled ? 'bad' : 'go' },
-          ]}
-        />
+        {totalBytes > 0 && (
+          <Bar
+            label={`${percent} percent of the bytes are moved`}
+            parts={[{ share: doneBytes / totalBytes, tone: line.isTroubled ? 'bad' : 'go' }]}
+          />
+        )}
       </div>
     </Panel>
   );

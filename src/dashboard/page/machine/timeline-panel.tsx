@@ -1,5 +1,6 @@
 /** The steps with each of their tries on a line of time. The words beside it say the same. */
 import type { ShownEvent } from '../../api/machine.ts';
+import { LongText } from '../components/long-text.tsx';
 import { Moment } from '../components/moment.tsx';
 import { Panel } from '../components/panel.tsx';
 import { Tooltip } from '../components/tooltip.tsx';
@@ -69,7 +70,11 @@ export function TimelinePanel(props: {
                   <SignShape shape="cross" tone="bad" /> {name}, try {bar.try}
                 </span>
                 , <Moment at={bar.to ?? bar.from} zone={zone} style="seconds" isShort />
-                {bar.error === null ? '' : `: ${bar.error}`}
+                {bar.error !== null && (
+                  <>
+                    : <LongText text={bar.error} />
+                  </>
+                )}
               </li>
             ))}
           </ol>
@@ -109,7 +114,7 @@ function TryMark({ bar, extent, now, name }: { bar: TryBar; extent: Extent; now:
   const width = ((to - bar.from) / length) * 100;
   return (
     <Tooltip
-      text={`${name}, try ${bar.try}: ${WORDS[bar.state]}, ${formatDuration(to - bar.from)}${bar.error === null ? '' : `. ${bar.error}`}`}
+      text={`${name}, try ${bar.try}: ${WORDS[bar.state]}, ${formatDuration(to - bar.from)}${bar.error === null ? '' : `. ${bar.error.split('\n')[0]}`}`}
     >
       <span
         className={styles.bar}

@@ -1,40 +1,46 @@
 import type { MachineDetail } from '../../api/machine.ts';
 import { CopyLine } from '../components/copy-line.tsx';
+import { LongText } from '../components/long-text.tsx';
 import { Notice } from '../components/notice.tsx';
 import { Sentence } from '../components/sentence.tsx';
 import styles from './trouble-notice.module.css';
 
-/** Why it failed, word for word, and the commands that lead on. */
+/** Why it failed, word for word, also where that is over; and the commands that lead on. */
 export function TroubleNotice({ detail, line }: { detail: MachineDetail; line: MachineDetail['line'] }) {
   const { remedies } = detail;
   const { error, isTroubled, note } = line;
-  const isBad = error !== null && isTroubled;
-  if (!isBad && (note === '' || note === line.landing) && remedies.length === 0) return null;
-  const commands = remedies.length > 0 && <Commands remedies={remedies} isOpen={isBad} />;
-  if (!isBad) {
+  const says = note === line.landing ? '' : note;
+  const commands = remedies.length > 0 && <Commands remedies={remedies} isOpen={isTroubled} />;
+  if (error !== null) {
+    const [head = ''] = error.message.split('\n');
+    const saysMore = says !== '' && !says.includes(head) && !head.includes(says);
     return (
-      <div className={styles.quiet}>
-        {note !== '' && note !== line.landing && (
+      <Notice
+        tone={isTroubled ? 'bad' : 'back'}
+        title={`${error.code}${error.retryable ? ', may pass if tried again' : ''}`}
+      >
+        <div className={styles.message}>
+          <LongText text={error.message} />
+        </div>
+        {saysMore && (
           <p>
-            <Sentence text={note} />
+            <Sentence text={says} />
           </p>
         )}
         {commands}
-      </div>
+      </Notice>
     );
   }
+  if (says === '' && remedies.length === 0) return null;
   return (
-    <Notice tone="bad" title={`${error.code}${error.retryable ? ', may pass if tried again' : ''}`}>
-      <p className={styles.message}>
-        <Sentence text={error.message} />
-      </p>
-      {note !== '' && !note.includes(error.message) && !error.message.includes(note) && (
+    <div className={styles.quiet}>
+      {says !== '' && (
         <p>
-          <Sentence text={note} />
+          <Sentence text={says} />
         </p>
       )}
       {commands}
-    </Notice>
+    </div>
   );
 }
 

@@ -10,7 +10,6 @@ import {
 } from '../view/console-buffer.ts';
 
 const LIVE_MS = 1000;
-/** What comes faster than that is fetched without a pause. */
 const AT_REST_MS = 15_000;
 
 export type ConsoleState = {
@@ -55,6 +54,7 @@ export function useConsole(of: { run: string; machine: string }, isBooting: bool
           totalChars: next.totalChars,
         }));
         setProblem(null);
+        // More than one answer holds is fetched without a pause.
         if (next.isLive) waitMs = next.nextOffset < next.totalChars ? 0 : LIVE_MS;
       } catch (error) {
         if (signal.aborted) return;

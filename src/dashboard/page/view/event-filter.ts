@@ -43,9 +43,10 @@ export function signOf(event: ShownEvent): Sign {
         ? { word: 'step done', tone: 'good', shape: 'check' }
         : { word: 'step', tone: 'go', shape: 'play' };
     case 'machine':
-      return { word: 'machine', tone: 'go', shape: 'play' };
     case 'run':
-      return { word: 'run', tone: 'go', shape: 'play' };
+      return event.status === 'landed'
+        ? { word: event.type, tone: 'good', shape: 'check' }
+        : { word: event.type, tone: 'go', shape: 'play' };
     case 'log':
     case 'remark':
       return { word: event.type, tone: 'idle', shape: 'circle' };

@@ -21,10 +21,11 @@ export type GanttRow = { key: string; name: string; bars: TryBar[]; words: strin
 
 const FLOW = Object.keys(STAGE_NAMES);
 
-/** In the order of the flow, disks by their place; with what has not begun. */
+/** In the order of the flow, disks by their place; with what has not begun; but nobody means to roll back before it begins. */
 export function rowsOf(steps: readonly StepShown[], events: readonly ShownEvent[], now: number): GanttRow[] {
   const byStep = Map.groupBy(events.filter(isOfStep), ({ step }) => step);
-  return [...steps]
+  return steps
+    .filter(({ stage, state }) => stage !== 'rollback' || state !== 'pending')
     .sort((a, b) => a.pass - b.pass || FLOW.indexOf(a.stage) - FLOW.indexOf(b.stage))
     .map((step) => {
       const bars = barsOf(step, byStep.get(step.key) ?? [], now);
@@ -41,11 +42,13 @@ export function extentOf(rows: readonly GanttRow[], now: number): { from: number
   return { from, to: Math.max(to, from + SHORTEST_MS) };
 }
 
-const SHORTEST_MS = 60_000;
+const SHORTEST_MS = 5_000;
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const STEPS_MS = [
+  SECOND_MS,
+  5 * SECOND_MS,
   10 * SECOND_MS,
   30 * SECOND_MS,
   MINUTE_MS,
@@ -140,7 +143,7 @@ function nameOf({ stage, disk, pass }: StepShown): string {
 function sayStep(step: StepShown, bars: readonly TryBar[], now: number): string {
   const { state, startedAt, endedAt, notBefore } = step;
   const tries = step.try > 1 ? `, try ${step.try}` : '';
-  const took = startedAt === null ? '' : formatDuration((endedAt ?? now) - startedAt);
+  const took = startedAt === null ? '' : sayTook((endedAt ?? now) - startedAt);
   switch (state) {
     case 'done':
       return took === '' ? 'done' : `done in ${took}${step.try > 1 ? ` at try ${step.try}` : ''}`;
@@ -155,4 +158,9 @@ function sayStep(step: StepShown, bars: readonly TryBar[], now: number): string 
     default:
       return state satisfies never;
   }
+}
+
+/** `0 s` reads as if nothing had been done. */
+function sayTook(ms: number): string {
+  return ms < SECOND_MS ? 'under 1 s' : formatDuration(ms);
 }
