@@ -59,6 +59,12 @@ export const DEBIAN_PACKAGES = [
   { name: 'dosfstools', purpose: 'demo', gives: 'mkfs.vfat', why: 'makes FAT file systems' },
   { name: 'e2fsprogs', purpose: 'demo', gives: 'mkfs.ext4', why: 'makes ext4 file systems' },
   { name: 'fdisk', purpose: 'demo', gives: 'sfdisk', why: 'partitions disks' },
+  {
+    name: 'chromium',
+    purpose: 'test',
+    gives: 'chromium',
+    why: 'opens the dashboard as operators do',
+  },
   { name: 'nbdkit', purpose: 'test', gives: 'nbdkit', why: 'serves slow and failing disks to tests' },
   { name: 'libnbd-bin', purpose: 'test', gives: 'nbdcopy', why: 'a second NBD client to compare with' },
   { name: 'nbd-server', purpose: 'test', gives: 'nbd-server', why: 'a plain NBD server to read from' },
