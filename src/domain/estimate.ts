@@ -68,7 +68,7 @@ export function estimateRun(input: EstimateInput): Estimate {
   if (left.length === 0) return { ...of, verdict: run.window === null ? 'none' : 'unknown' };
   const startsAt = whenStarting(run, now);
   if (bytesLeft > 0 && held === 0) {
-    because.push('Nothing was moved yet from which a rate could be told.');
+    because.push('Too little was moved yet to tell a rate from.');
     return { ...of, verdict: run.window === null ? 'none' : 'unknown' };
   }
   const endsAt = playThrough({

@@ -166,7 +166,7 @@ describe('an estimate', () => {
   it('is unknown, and says why, while no rate or no stage was measured', () => {
     const unmoved = estimateRun({ ...halfWay(), samples: samplesOf(MIB / 60, 2) });
     expect(unmoved).toMatchObject({ verdict: 'unknown', endsAt: null, bytesPerSecond: 0 });
-    expect(unmoved.because.join(' ')).toContain('Nothing was moved yet');
+    expect(unmoved.because.join(' ')).toContain('Too little was moved yet');
     const input = halfWay(['a', 'b']);
     const unproven = estimateRun({ ...input, machines: input.machines.slice(1) });
     expect(unproven).toMatchObject({ verdict: 'unknown', endsAt: null });

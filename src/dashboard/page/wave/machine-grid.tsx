@@ -220,7 +220,7 @@ function Spacer({ height, columns }: { height: number; columns: number }) {
 }
 
 function useGridShape(): GridShape {
-  const isWide = useMedia('(min-width: 90rem)');
+  const isWide = useMedia('(min-width: 100rem)');
   const isNarrow = useMedia('(max-width: 46rem)');
   return isWide ? 'wide' : isNarrow ? 'narrow' : 'medium';
 }
