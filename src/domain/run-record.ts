@@ -51,7 +51,12 @@ export type RunRecord = {
 
 /** May `by` not approve it, since they planned it and its wave wants somebody else? */
 export function isBarredFromApproving({ wave, plannedBy }: RunRecord, by: string): boolean {
-  return wave.isApprovalByAnother === true && plannedBy === by;
+  return wave.isApprovalByAnother === true && plannedBy !== null && personOf(plannedBy) === personOf(by);
+}
+
+/** `ann@laptop` at a command line is the `Ann@acme.com` of a dashboard: two who share a name had better ask a third. */
+function personOf(name: string): string {
+  return (name.split('@')[0] ?? name).toLowerCase();
 }
 
 /** Has it come to its end: nothing more happens unless an operator acts? */

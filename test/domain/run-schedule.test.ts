@@ -8,7 +8,13 @@ import {
   releaseRun,
 } from '../../src/domain/advance-wave.ts';
 import { MACHINE_STATUSES } from '../../src/domain/machine-record.ts';
-import type { GroupCounts, MachineCounts, RunCounts, RunRecord } from '../../src/domain/run-record.ts';
+import {
+  type GroupCounts,
+  isBarredFromApproving,
+  type MachineCounts,
+  type RunCounts,
+  type RunRecord,
+} from '../../src/domain/run-record.ts';
 import type { Wave } from '../../src/domain/wave.ts';
 import type { WindowSpec } from '../../src/domain/window.ts';
 import { makeRun, makeWave } from '../fakes/records.ts';
@@ -159,5 +165,21 @@ describe('how a run ends', () => {
     ['failed', { 'rolled-back': 3, failed: 1 }],
   ])('%s with %o', (status, some) => {
     expect(advanceWave(run(), counts(some), OPENS).record.status).toBe(status);
+  });
+});
+
+describe('an approval by another', () => {
+  const run = (plannedBy: string | null): RunRecord => ({
+    ...makeRun('r', { ...makeWave('w', ['a']), isApprovalRequired: true, isApprovalByAnother: true }),
+    plannedBy,
+  });
+
+  it.each(['ann@laptop', 'ann', 'Ann@acme.com'])('is not for %s, who planned it as ann@ops', (by) => {
+    expect(isBarredFromApproving(run('ann@ops'), by)).toBe(true);
+  });
+
+  it('is for anybody else, and for anybody where nobody knows who planned it', () => {
+    expect(isBarredFromApproving(run('ann@ops'), 'anna@ops')).toBe(false);
+    expect(isBarredFromApproving(run(null), 'ann@ops')).toBe(false);
   });
 });
