@@ -50,7 +50,18 @@ export async function selectMachines(
       return [];
     });
   });
-  return { machines, findings };
+  const empty = machines.filter(({ machine }) => machine.disks.length === 0);
+  findings.push(...empty.map(({ machine }) => hasNoDisk(machine)));
+  return { machines: machines.filter((planned) => !empty.includes(planned)), findings };
+}
+
+function hasNoDisk({ name }: Machine): Finding {
+  return {
+    level: 'fail',
+    subject: name,
+    message: 'has no disk: there is nothing to migrate',
+    remedy: 'Leave it out of the wave; out of a selection by `except`.',
+  };
 }
 
 /** `idle`: patterns that fit none, so maybe were meant otherwise. */

@@ -19,7 +19,7 @@ function sourceOf(names: readonly string[], isControlled = true): Source {
     const wanted = String(name);
     const isMeant = (each: string): boolean =>
       wanted.endsWith('*') ? each.startsWith(wanted.slice(0, -1)) : each === wanted;
-    return names.filter(isMeant).map((each) => makeMachine(each));
+    return names.filter(isMeant).map((each) => makeMachine(each, each === 'old-empty' ? 0 : 1));
   };
   return { machines, ...(isControlled && { control: {} }) } as unknown as Source;
 }
@@ -35,7 +35,7 @@ async function plan(
   isControlled = true,
 ): Promise<Plan> {
   const wave = { ...makeWave('w', []), machines, ...more };
-  const source = sourceOf(['db', 'web-1', 'web-2', 'web 3'], isControlled);
+  const source = sourceOf(['db', 'web-1', 'web-2', 'web 3', 'old-1', 'old-empty'], isControlled);
   return await planWave(wave, { source, target, stagingFolder: '/nowhere', resolve: (each) => each }, live);
 }
 
@@ -68,6 +68,15 @@ describe('an entry without a name', () => {
         message: expect.stringContaining('"wbe*", which fits no machine'),
       }),
     );
+  });
+
+  it('names the machine without disks that it selects, which `except` leaves out', async () => {
+    expect(failures(await plan([entry(null, 'old-*')]))).toEqual([
+      'old-empty has no disk: there is nothing to migrate',
+    ]);
+    const planned = await plan([entry(null, 'old-*', { except: ['old-empty'] })]);
+    expect(failures(planned)).toEqual([]);
+    expect(planned.machines.map(({ machine }) => machine.name)).toEqual(['old-1']);
   });
 
   it('is refused where it selects nothing, or a machine whose name no machine of a wave can have', async () => {

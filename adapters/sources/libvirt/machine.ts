@@ -5,16 +5,9 @@ import { unreadableImage } from '../../../src/images/refusal.ts';
 import { type Domain, type DomainDisk, FORMATS } from './domain.ts';
 import type { FoundDomain } from './inventory.ts';
 
-/** Throws `image-unreadable` where it has no disk, or one in a format that Landfall does not read. */
+/** Throws `image-unreadable` where it has a disk in a format that Landfall does not read. */
 export function describeMachine(found: FoundDomain, os: string | undefined): Machine {
   const { domain, host } = found;
-  if (domain.disks.length === 0) {
-    throw unreadableImage({
-      label: domain.name,
-      found: 'it has no disk',
-      remedy: 'A machine without disks has nothing to migrate: leave it out of the wave.',
-    });
-  }
   return {
     name: domain.name,
     uuid: domain.uuid,

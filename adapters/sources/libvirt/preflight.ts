@@ -79,7 +79,7 @@ function describeStatus({ domain, status, host }: FoundDomain): string {
   return `${state}, ${autostart}${tags}`;
 }
 
-function checkHardware({ leftOut, tpm, passedThrough }: Domain, name: string): Finding[] {
+function checkHardware({ leftOut, tpm, firmware, nvram, passedThrough }: Domain, name: string): Finding[] {
   const findings = leftOut.map(({ target, what, why }) =>
     passed(name, `its ${what} ${target} is left out: ${why}`),
   );
@@ -92,6 +92,11 @@ function checkHardware({ leftOut, tpm, passedThrough }: Domain, name: string): F
         remedy,
       ),
     );
+  }
+  if (firmware === 'uefi') {
+    const remedy = 'See that it boots without: that \\EFI\\BOOT\\BOOTX64.EFI is on the disk that boots.';
+    const message = `its UEFI variables${nvram === null ? '' : ` (${nvram})`} stay behind: boot entries, and Secure Boot keys of its own`;
+    findings.push(warned(name, message, remedy));
   }
   for (const what of passedThrough) {
     findings.push(warned(name, `uses ${what}, which stays behind`, 'See that the guest does without.'));

@@ -51,9 +51,15 @@ export async function qemuImg(...args: string[]): Promise<string> {
 }
 
 /** `disks` is XML. */
-export function domainXml(domain: { name: string; disks: string; more?: string; devices?: string }): string {
+export function domainXml(domain: {
+  name: string;
+  disks: string;
+  more?: string;
+  devices?: string;
+  isUefi?: boolean;
+}): string {
   return `<domain type='qemu'><name>${domain.name}</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>
-<os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>${domain.more ?? ''}
+<os${domain.isUefi === true ? " firmware='efi'" : ''}><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>${domain.more ?? ''}
 <devices>${domain.disks}${domain.devices ?? ''}<memballoon model='none'/></devices></domain>`;
 }
 
@@ -66,7 +72,7 @@ ${disk.more ?? ''}<target dev='${disk.target}' bus='${bus}'/></disk>`;
 /** A domain with one raw disk, off. */
 export async function defineGuest(
   libvirt: OwnLibvirt,
-  guest: { name: string; kind?: GuestKind; more?: string; devices?: string },
+  guest: { name: string; kind?: GuestKind; more?: string; devices?: string; isUefi?: boolean },
 ): Promise<{ name: string; uuid: string; path: string }> {
   const path = await makeBootDisk(join(libvirt.folder, 'images', `${guest.name}.raw`), guest.kind);
   await libvirt.give(path);

@@ -146,6 +146,16 @@ describe('plan', () => {
     expect(await told()).toEqual([`ok: is off on ${hostname()}, started with its host, tagged web`]);
   });
 
+  it('tells that UEFI variables stay behind', async () => {
+    await defineGuest(libvirt, { name: 'modern', isUefi: true });
+    expect(await look(await only('modern'))).toContainEqual(
+      expect.objectContaining({
+        level: 'warn',
+        message: expect.stringMatching(/UEFI variables.* stay behind/),
+      }),
+    );
+  });
+
   it('tells what stays behind and what will surprise', async () => {
     await defineGuest(libvirt, {
       name: 'odd',
