@@ -17,8 +17,8 @@ const TIMEOUT_MS = 600_000;
 const SIZES = { desk: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } } as const;
 const SETTLE_MS = 1_500;
 
-/** `wait`: what must be seen before the picture is taken. */
-type Shot = { name: string; path: string; wait?: string; size?: keyof typeof SIZES };
+/** `press`: the buttons to it, one after the other. */
+type Shot = { name: string; path: string; press?: readonly string[]; size?: keyof typeof SIZES };
 
 const signal = AbortSignal.timeout(TIMEOUT_MS);
 const url = Promise.withResolvers<string>();
@@ -56,6 +56,9 @@ await over.promise;
 await take(browser, [
   { name: 'machine', path: `/runs/${run}/machines/crm-db` },
   { name: 'trouble', path: `/runs/${run}/machines/old-batch` },
+  { name: 'audit', path: `/runs/${run}/audit` },
+  { name: 'queues', path: '/queues' },
+  { name: 'dialog', path: `/runs/${run}/machines/crm-db`, press: ['More actions …', 'Roll back'] },
 ]);
 
 /** Gives the run in whose middle we are: some have landed, and some have not. */
@@ -70,11 +73,12 @@ async function untilMachinesLanded(at: string): Promise<string> {
 }
 
 async function take(of: Browser, shots: readonly Shot[]): Promise<void> {
-  for (const { name, path, size = 'desk' } of shots) {
+  for (const { name, path, press = [], size = 'desk' } of shots) {
     for (const colorScheme of ['light', 'dark'] as const) {
       const page = await of.newPage({ viewport: SIZES[size], colorScheme });
       await page.goto(base + path);
-      await page.getByRole('heading').first().waitFor();
+      await page.locator('h1, header, #root').first().waitFor();
+      for (const button of press) await page.getByRole('button', { name: button, exact: true }).click();
       await sleep(SETTLE_MS);
       await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`) });
       await page.close();
