@@ -51,9 +51,12 @@ function holdBack(tool: RunningTool): HeldBack {
   const tell = (signal: NodeJS.Signals): void => {
     if (isHeldBack) process.kill(tool.pid, signal);
   };
+  const never = new Int32Array(new SharedArrayBuffer(4));
   const timer = setInterval(() => {
     tell('SIGCONT');
-    setTimeout(() => tell('SIGSTOP'), 5);
+    // Not by a timer: while this process does other things, the worker would be done.
+    Atomics.wait(never, 0, 0, 5);
+    tell('SIGSTOP');
   }, 100);
   const letGo = (): void => {
     tell('SIGCONT');
