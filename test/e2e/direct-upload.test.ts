@@ -45,7 +45,7 @@ afterAll(async () => {
 
 type HeldBack = Disposable & { tool: RunningTool };
 
-/** It works for a twentieth of the time: its timers and leases hold, and it can be killed at half. */
+/** It works for a tenth of the time: its timers and leases hold, and it can be killed at half. */
 function holdBack(tool: RunningTool): HeldBack {
   let isHeldBack = true;
   const tell = (signal: NodeJS.Signals): void => {
@@ -55,7 +55,7 @@ function holdBack(tool: RunningTool): HeldBack {
   const timer = setInterval(() => {
     tell('SIGCONT');
     // Not by a timer: while this process does other things, the worker would be done.
-    Atomics.wait(never, 0, 0, 5);
+    Atomics.wait(never, 0, 0, 10);
     tell('SIGSTOP');
   }, 100);
   const letGo = (): void => {
@@ -78,7 +78,7 @@ describe('a machine that goes block by block', () => {
       const progress = await state.progress.read(run);
       return progress.find(({ step }) => step === 'export/1')?.doneBytes ?? 0;
     };
-    await vi.waitUntil(async () => (await spooled()) > 15 * MIB, { timeout: 30_000, interval: 20 });
+    await vi.waitUntil(async () => (await spooled()) > 15 * MIB, { timeout: 60_000, interval: 20 });
     spooler[Symbol.dispose]();
     process.kill(victim.pid, 'SIGKILL');
     await victim.exited;
@@ -90,7 +90,7 @@ describe('a machine that goes block by block', () => {
     const { stdout } = await ground.landfall(['logs', run, 'web01']);
     const [, goneOnAt] = /Spooling of disk 1 goes on: (\S+) MiB of it are in staging/.exec(stdout) ?? [];
     expect(Number(goneOnAt), stdout).toBeGreaterThan(before / MIB - 8);
-  }, 90_000);
+  }, 120_000);
 
   test('is uploaded by another worker when one is killed, and hardly a block goes twice', async () => {
     const { requests } = ground.sandbox;
