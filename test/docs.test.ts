@@ -16,12 +16,7 @@ const pages = await readPages(['README.md', 'docs/*.md']);
 const [architecture, operations, aws, wave] = ['architecture', 'operations', 'aws', 'wave'].map((name) =>
   pageAt(`docs/${name}.md`),
 ) as [Page, Page, Page, Page];
-const files = await listFiles([
-  '{src,adapters,test,tools,workflows}/**/*.*',
-  'docs/*.json',
-  'docs/images/*.png',
-  '*.*',
-]);
+const files = await listFiles(['{src,adapters,test,tools,workflows}/**/*.*', 'docs/**/*.{json,png}', '*.*']);
 
 describe('every page', () => {
   test.each(pages.map((page) => [page.path, page] as const))('%s links to what is there', (path, page) => {

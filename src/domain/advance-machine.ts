@@ -41,8 +41,7 @@ function advanceMove({ record, wave, now }: Looked): Advance {
   const steps = Object.values(record.steps);
   const failed = steps.find((step) => step.stage !== 'rollback' && step.state === 'failed');
   if (failed !== undefined) return giveUp(record, { error: failed.error, now });
-  const isProven = isStageDone(steps, 'validate');
-  if (wave.overrun === 'rollback' && !isProven) return turnBack({ record, wave, now });
+  if (wave.overrun === 'rollback' && !isProven(record)) return turnBack({ record, wave, now });
   const stage = FLOW.find((candidate) => !isStageDone(steps, candidate));
   if (stage === undefined) return atRest({ ...record, status: 'landed', endedAt: now });
   return wave.isOpen ? offerStage({ record, stage, now }) : atRest(record);
@@ -81,11 +80,12 @@ function advanceRollback({ record, now }: Omit<Looked, 'wave'>): Advance {
 
 /**
  * The window closed over a machine on which nobody works: it goes back, or it was never touched and stays so. Where its wave
- * finishes what has begun, a person decides: no slot is given any more that it could wait for.
+ * finishes what has begun, or it is proven and may have served, a person decides: no slot is given any more that it could
+ * wait for.
  */
 function advanceIdle({ record, wave, now }: Looked): Advance {
   const hasBegun = record.startedAt !== null;
-  if (wave.overrun === 'rollback' && hasBegun) return turnBack({ record, wave, now });
+  if (wave.overrun === 'rollback' && hasBegun && !isProven(record)) return turnBack({ record, wave, now });
   if (!wave.isOver) return atRest(record);
   if (hasBegun)
     return atRest(
@@ -100,12 +100,17 @@ function turnBack({ record, wave, now }: Looked): Advance {
   return back === null ? atRest(record) : advanceRollback({ record: back, now });
 }
 
-function windowClosed({ machine, startedAt, run }: MachineRecord, { isOver }: WaveView): SavedError {
+function isProven({ steps }: MachineRecord): boolean {
+  return isStageDone(Object.values(steps), 'validate');
+}
+
+function windowClosed(record: MachineRecord, { isOver }: WaveView): SavedError {
+  const { machine, startedAt, run } = record;
   const reopen = isOver ? `Open it again (\`landfall cutover ${run} --now --until 4h\`), then ` : '';
   const what =
     startedAt === null
       ? `before ${machine.name} had its turn; nothing was done to it. Give the wave a new window and run it again (\`landfall run --again\`)`
-      : `before ${machine.name} was proven. ${reopen}\`landfall retry ${run} ${machine.name}\` tries it again`;
+      : `before ${machine.name} was ${isProven(record) ? 'admitted' : 'proven'}. ${reopen}\`landfall retry ${run} ${machine.name}\` tries it again`;
   return {
     code: 'window-closed',
     message: `The window closed ${what}.`,

@@ -71,9 +71,12 @@ export function advanceWave(before: RunRecord, counts: RunCounts, now: number): 
   };
 }
 
-/** A recurring window comes again for those that have not started, once nothing moves from the last time. */
+/**
+ * A recurring window comes again for those that have not started, once nothing moves from the last time that could still go
+ * back for its sake.
+ */
 function withNextWindow(record: RunRecord, counts: RunCounts, now: number): RunRecord {
-  const isIdle = counts.moving + counts['rolling-back'] === 0;
+  const isIdle = record.wave.onOverrun === 'finish' || counts.moving + counts['rolling-back'] === 0;
   if (!isIdle || counts.waiting + counts.blocked === 0 || phaseOf(record, now) !== 'over') return record;
   const window = nextOf(record, now);
   return window === null ? record : { ...record, window };

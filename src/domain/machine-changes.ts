@@ -187,7 +187,8 @@ export const NOTHING_MADE = { images: {}, prepared: {}, artifacts: {}, landing: 
 
 function restarted(record: MachineRecord, steps: Record<string, Step>): MachineRecord {
   const status = record.after.length > 0 ? 'blocked' : 'waiting';
-  return { ...record, status, steps, error: null, hold: null, endedAt: null, proof: null };
+  const proof = steps.validate?.state === 'done' ? record.proof : null;
+  return { ...record, status, steps, error: null, hold: null, endedAt: null, proof };
 }
 
 function unfinishedAgain(step: Step): Step {

@@ -20,7 +20,8 @@ export async function archiveRun(
     if (counts.waiting + counts.moving + counts.held + counts['rolling-back'] > 0) throw stillRunning(run);
     const machines = await state.machines.all(id, run.machines);
     // First, so that a crash in between leaves a run that can be archived again, not jobs that nobody removes.
-    await queues.remove(machines.flatMap(jobsEverMade));
+    for (const [site, records] of Map.groupBy(machines, (record) => record.site))
+      await queues.remove(records.flatMap(jobsEverMade), site);
     const archived = { ...run, archivedAt: await state.clock.now() };
     const identities = machines.map((record) => record.machine.identity);
     if (!(await state.runs.archive(archived, identities))) continue;

@@ -17,6 +17,7 @@ import type { State } from '../state/state.ts';
 import { holdMachine, holdSteps } from './hold-machine.ts';
 import { listMade } from './made-things.ts';
 import { recordAction } from './operator.ts';
+import { holdsLandingData } from './roll-back.ts';
 
 export type DiscardDeps = {
   state: State;
@@ -85,7 +86,7 @@ export async function findLeftovers(run: RunRecord, deps: DiscardDeps): Promise<
   const machines = await deps.state.machines.all(run.id, run.machines);
   const kept = new Set(
     machines
-      .filter(({ status }) => !isDebris(status) && status !== 'rolled-back')
+      .filter((record) => !isDebris(record) && record.status !== 'rolled-back')
       .map(({ machine }) => machine.name),
   );
   const tagged = await deps.target.findTagged(run.id, deps.signal);
@@ -98,7 +99,7 @@ export async function cleanUpRun(
   reason: string | null = 'cleanup',
 ): Promise<Removal[]> {
   const machines = await deps.state.machines.all(run.id, run.machines);
-  const debris = machines.filter(({ status }) => isDebris(status));
+  const debris = machines.filter(isDebris);
   const removals = await discardMachines({ run, machines: debris, reason }, deps);
   for (const thing of await findLeftovers(run, deps)) {
     const remove = (): Promise<void> => deps.target.removeTagged(thing, run.id, deps.signal);
@@ -167,8 +168,12 @@ function outcomeOf(leftover: Leftover, failure: string | null): Removal {
   return { ...leftover, outcome: failure === null ? 'removed' : 'failed', message: failure };
 }
 
-function isDebris(status: MachineRecord['status']): boolean {
-  return status === 'failed' || status === 'cancelled' || status === 'discarded';
+/** Not what failed after it was admitted: its landing may hold what is nowhere else. */
+function isDebris(record: MachineRecord): boolean {
+  const { status } = record;
+  return (
+    (status === 'failed' || status === 'cancelled' || status === 'discarded') && !holdsLandingData(record)
+  );
 }
 
 function refuseMoving(run: RunRecord, machines: readonly MachineRecord[]): void {

@@ -134,6 +134,17 @@ describe('when the window closes', () => {
     expect(advanceMachine(upTo('import'), finish, NOW).jobs.map(stepKey)).toEqual(['import']);
   });
 
+  it('what is proven and held or waits again stays where it landed: it may have served', () => {
+    const held = must(holdMachine(upTo('admit')));
+    expect(advanceMachine(held, CLOSED, NOW).record).toEqual(held);
+    const waiting = must(releaseMachine(held));
+    expect(waiting.proof).toBe(held.proof);
+    expect(advanceMachine(waiting, CLOSED, NOW).record).toMatchObject({
+      status: 'held',
+      error: { message: expect.stringContaining('before web01 was admitted') },
+    });
+  });
+
   it('what waits for a slot again with its source turned off is held where the wave finishes what has begun', () => {
     const finish: WaveView = { ...CLOSED, overrun: 'finish' };
     const waiting = must(releaseMachine(must(holdMachine(upTo('upload/0')))));

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { LandfallError } from '../../domain/errors.ts';
 import { discardMachines } from '../../operations/discard.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
+import { holdsLandingData } from '../../operations/roll-back.ts';
 import { sourcesOff } from '../../operations/sources-off.ts';
 import type { CommandContext } from '../command-context.ts';
 import { describeOff } from '../describe-off.ts';
@@ -31,7 +32,7 @@ async function discard(
   await using app = await openAppFor(context);
   const run = await findRun(app.state, idOrWave);
   const machines = await findMachines(app.state, run, machine);
-  const landed = machines.filter(({ status }) => status === 'landed').map((record) => record.machine.name);
+  const landed = machines.filter(holdsLandingData).map((record) => record.machine.name);
   if (landed.length > 0 && options.landed !== true) {
     throw new LandfallError({
       code: 'conflict',
