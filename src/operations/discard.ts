@@ -169,7 +169,7 @@ function outcomeOf(leftover: Leftover, failure: string | null): Removal {
 }
 
 /** Not what failed after it was admitted: its landing may hold what is nowhere else. */
-function isDebris(record: MachineRecord): boolean {
+export function isDebris(record: MachineRecord): boolean {
   const { status } = record;
   return (
     (status === 'failed' || status === 'cancelled' || status === 'discarded') && !holdsLandingData(record)

@@ -1,6 +1,7 @@
 /** Cleaning up from a page: what is there is named before, and removed in somebody's name. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LandfallError } from '../../src/domain/errors.ts';
+import type { MachineRecord } from '../../src/domain/machine-record.ts';
 import type { TaggedThing, Target } from '../../src/domain/ports.ts';
 import { makeRecords, makeRun, makeWave } from '../fakes/records.ts';
 import { createFakeTarget } from '../fakes/target.ts';
@@ -8,6 +9,12 @@ import { type DashboardSite, openDashboardSite } from './dashboard-site.ts';
 
 const ERROR = { code: 'import-failed', message: 'AWS gave up', retryable: false, context: {} } as const;
 const ORPHAN: TaggedThing = { kind: 'snapshot', id: 'snap-1', machine: 'db01', detail: '' };
+
+/** It failed its checks after it was admitted: what came in since is nowhere else. */
+const SERVED = ({ steps }: MachineRecord): Partial<MachineRecord> => ({
+  landing: { kind: 'instance', id: 'i-1', ref: {} },
+  steps: { ...steps, ...(steps.admit === undefined ? {} : { admit: { ...steps.admit, startedAt: 1 } }) },
+});
 
 let site: DashboardSite;
 let things: TaggedThing[];
@@ -32,19 +39,29 @@ beforeAll(async () => {
     },
   };
   site.app.openTarget = () => target;
-  const run = makeRun('r1', makeWave('w', ['db01', 'web01']));
-  const records = makeRecords(run).map((record) =>
-    record.machine.name === 'db01'
-      ? { ...record, status: 'failed' as const, error: ERROR, startedAt: 1, endedAt: 2 }
-      : { ...record, status: 'landed' as const, startedAt: 1, endedAt: 2 },
-  );
+  const run = makeRun('r1', makeWave('w', ['db01', 'web01', 'app01']));
+  const records = makeRecords(run).map((record) => {
+    const at = { ...record, startedAt: 1, endedAt: 2 };
+    switch (record.machine.name) {
+      case 'db01':
+        return { ...at, status: 'failed' as const, error: ERROR };
+      case 'app01':
+        return { ...at, status: 'failed' as const, error: ERROR, ...SERVED(record) };
+      default:
+        return { ...at, status: 'landed' as const };
+    }
+  });
   await site.app.state.runs.create(run, records);
 });
 afterAll(async () => {
   await site[Symbol.asyncDispose]();
 });
 beforeEach(() => {
-  things = [ORPHAN, { ...ORPHAN, id: 'snap-2', machine: 'web01' }];
+  things = ['db01', 'web01', 'app01'].map((machine, index) => ({
+    ...ORPHAN,
+    id: `snap-${index + 1}`,
+    machine,
+  }));
   isAway = false;
 });
 
@@ -57,9 +74,9 @@ describe('cleanup', () => {
     expect((body as { consequences: string[] }).consequences).toEqual([
       '1 thing is deleted at the target: db01: snapshot snap-1.',
       'db01: a retry begins from the start.',
-      '1 machine is kept: what landed is not touched.',
+      '2 machines are kept: what landed is not touched.',
     ]);
-    expect(things).toHaveLength(2);
+    expect(things).toHaveLength(3);
   });
 
   it('is previewed also where the target does not answer, and then fails with its words', async () => {
@@ -79,7 +96,7 @@ describe('cleanup', () => {
       reason: 'end of project',
     });
     expect([status, body]).toEqual([200, { message: '1 of 1 things removed.', changed: ['db01'] }]);
-    expect(things.map(({ id }) => id)).toEqual(['snap-2']);
+    expect(things.map(({ id }) => id)).toEqual(['snap-2', 'snap-3']);
     const deeds = [];
     for await (const event of site.app.state.events.readAll('r1', '0'))
       if (event.type === 'operator') deeds.push([event.action, event.machine, event.reason]);

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { cleanUpRun, findLeftovers } from '../../operations/discard.ts';
 import { findMachines, findRun } from '../../operations/find-run.ts';
+import { holdsLandingData } from '../../operations/roll-back.ts';
 import type { CommandContext } from '../command-context.ts';
 import { openAppFor } from '../open-app.ts';
 import { discardDeps, nameLeftover, nothingLeft, showRemovals } from '../removals.ts';
@@ -25,7 +26,7 @@ async function cleanUp(context: CommandContext, idOrWave: string, options: Clean
   const run = await findRun(app.state, idOrWave);
   const deps = discardDeps(app, run, context.interrupted);
   const machines = await findMachines(app.state, run, undefined);
-  const nothing = nothingLeft(machines.filter(({ status }) => status === 'landed').length);
+  const nothing = nothingLeft(machines.filter(holdsLandingData).length);
   if (options.dryRun !== true)
     return showRemovals(context, await cleanUpRun(run, deps), { json: options.json === true, nothing });
   const leftovers = await findLeftovers(run, deps);

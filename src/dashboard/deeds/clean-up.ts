@@ -1,7 +1,8 @@
 /** Clean up: what failed and cancelled machines left at the target is removed. */
 import { saveError } from '../../domain/errors.ts';
-import { cleanUpRun, type DiscardDeps, findLeftovers } from '../../operations/discard.ts';
+import { cleanUpRun, type DiscardDeps, findLeftovers, isDebris } from '../../operations/discard.ts';
 import { recordAction } from '../../operations/operator.ts';
+import { holdsLandingData } from '../../operations/roll-back.ts';
 import type { Preview } from '../api/action.ts';
 import { type Deed, type DeedInput, machinesAre, nameSome, namesOf } from './deed.ts';
 
@@ -32,8 +33,8 @@ export const cleanup: Deed = {
 
 async function previewCleanUp(of: DeedInput): Promise<Preview> {
   const { run, all } = of;
-  const debris = all.filter(({ status }) => ['failed', 'cancelled', 'discarded'].includes(status));
-  const landed = all.filter(({ status }) => status === 'landed').length;
+  const debris = all.filter(isDebris);
+  const landed = all.filter(holdsLandingData).length;
   return {
     consequences: [
       await describeLeftovers(of),
