@@ -96,7 +96,8 @@ function advanceIdle({ record, wave, now }: Looked): Advance {
 }
 
 function turnBack({ record, wave, now }: Looked): Advance {
-  const back = rollBackMachine(record, windowClosed(record, wave));
+  // Of one that failed before, that is what its operator wants to know.
+  const back = rollBackMachine(record, record.error ?? windowClosed(record, wave));
   return back === null ? atRest(record) : advanceRollback({ record: back, now });
 }
 

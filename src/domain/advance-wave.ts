@@ -9,6 +9,8 @@ export type WaveView = {
   isLive: boolean;
   /** May a step of a machine on the move begin? Rollbacks always may. */
   isOpen: boolean;
+  /** May a machine that waits begin? */
+  mayStart: boolean;
   /** What its wave says of machines that are not proven, once its window has closed; null: it has not. */
   overrun: OverrunPolicy | null;
   /** Its window has closed and none follows: what has not started will not. */
@@ -26,16 +28,16 @@ export type WaveAdvance = {
   wakeAt: number | null;
 };
 
-/** What a run waits for, or that its window is over. */
-export type RunPhase = 'early' | 'unapproved' | 'open' | 'over';
+/** What a run waits for, or that its window is over. `closing`: what begins now could not go back within it. */
+export type RunPhase = 'early' | 'unapproved' | 'open' | 'closing' | 'over';
 
-export function phaseOf(
-  { wave, window, approval }: Pick<RunRecord, 'wave' | 'window' | 'approval'>,
-  now: number,
-): RunPhase {
+export function phaseOf(run: Pick<RunRecord, 'wave' | 'window' | 'approval'>, now: number): RunPhase {
+  const { wave, window, approval } = run;
   if (window !== null && now >= window.closesAt) return 'over';
   if (wave.isApprovalRequired && approval === null) return 'unapproved';
-  return window !== null && now < window.opensAt ? 'early' : 'open';
+  if (window !== null && now < window.opensAt) return 'early';
+  const last = lastRollbackAt(run);
+  return last !== null && now >= last && wave.onOverrun === 'rollback' ? 'closing' : 'open';
 }
 
 /** The last moment from which a rollback still fits the window; null: there is no window. */
@@ -62,6 +64,7 @@ export function advanceWave(before: RunRecord, counts: RunCounts, now: number): 
     view: {
       isLive,
       isOpen: isLive && record.hold === null,
+      mayStart,
       overrun: phase === 'over' ? record.wave.onOverrun : null,
       isOver,
       tries: record.wave.limits.tries,
@@ -76,10 +79,15 @@ export function advanceWave(before: RunRecord, counts: RunCounts, now: number): 
  * back for its sake.
  */
 function withNextWindow(record: RunRecord, counts: RunCounts, now: number): RunRecord {
+  return counts.waiting + counts.blocked === 0 ? record : (moveToNextWindow(record, counts, now) ?? record);
+}
+
+/** null: its window has not closed, does not come again, or machines still go back from it. */
+export function moveToNextWindow(record: RunRecord, counts: RunCounts, now: number): RunRecord | null {
   const isIdle = record.wave.onOverrun === 'finish' || counts.moving + counts['rolling-back'] === 0;
-  if (!isIdle || counts.waiting + counts.blocked === 0 || phaseOf(record, now) !== 'over') return record;
+  if (!isIdle || phaseOf(record, now) !== 'over') return null;
   const window = nextOf(record, now);
-  return window === null ? record : { ...record, window };
+  return window === null ? null : { ...record, window };
 }
 
 function nextOf({ wave, window }: RunRecord, now: number) {
@@ -88,8 +96,9 @@ function nextOf({ wave, window }: RunRecord, now: number) {
 }
 
 /** Holds the run once more machines of a group did not land than its gate lets pass. */
-function withGates(record: RunRecord, counts: RunCounts, now: number): RunRecord {
-  if (record.hold !== null) return record;
+function withGates(before: RunRecord, counts: RunCounts, now: number): RunRecord {
+  if (before.hold !== null) return before;
+  const record = withFewerPassed(before, counts);
   for (const [group, { stopAfter }] of Object.entries(record.wave.groups)) {
     const of = counts.groups[group];
     if (stopAfter === null || of === undefined) continue;
@@ -100,6 +109,14 @@ function withGates(record: RunRecord, counts: RunCounts, now: number): RunRecord
     return { ...record, hold: { by: `gate of ${group}`, at: now, reason } };
   }
   return record;
+}
+
+/** A failure that was let pass and is mended by now leaves no room for another. */
+function withFewerPassed(record: RunRecord, { groups }: RunCounts): RunRecord {
+  const passed = Object.entries(record.passedFailures);
+  const left = passed.map(([group, seen]) => [group, Math.min(seen, groups[group]?.troubled ?? 0)] as const);
+  const isSame = left.every(([, seen], index) => seen === passed[index]?.[1]);
+  return isSame ? record : { ...record, passedFailures: Object.fromEntries(left) };
 }
 
 /** An operator lets the run go on: what has failed until now does not hold it again. */

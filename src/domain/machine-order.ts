@@ -2,12 +2,9 @@
 
 export type Ordered = { name: string; group: string | null; after: readonly string[] };
 
-/** Names that are neither a machine's nor a group's, each with the machine or group that names it. */
-export function findUnknownNames(
-  machines: readonly Ordered[],
-  groups: readonly string[],
-): { by: string; name: string }[] {
-  const known = new Set([...machines.map(({ name }) => name), ...groups]);
+/** Names that are neither a machine's nor a group's with machines in it, each with the machine that names it: they never land. */
+export function findUnknownNames(machines: readonly Ordered[]): { by: string; name: string }[] {
+  const known = new Set(machines.flatMap(({ name, group }) => (group === null ? [name] : [name, group])));
   return machines.flatMap(({ name: by, after }) =>
     after.filter((name) => !known.has(name)).map((name) => ({ by, name })),
   );

@@ -167,9 +167,9 @@ export function isUnderWay(status: MachineStatus): boolean {
   return status === 'moving' || status === 'rolling-back';
 }
 
-/** Did it fail by itself, whatever became of it then? */
+/** Did it fail by itself, whatever became of it then? That its window closed over it says nothing against it. */
 export function isTroubled({ status, error }: Pick<MachineRecord, 'status' | 'error'>): boolean {
-  return error !== null && TROUBLED.has(status);
+  return error !== null && error.code !== 'window-closed' && TROUBLED.has(status);
 }
 
 const TROUBLED: ReadonlySet<MachineStatus> = new Set(['failed', 'held', 'rolling-back', 'rolled-back']);

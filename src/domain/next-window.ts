@@ -7,14 +7,17 @@ type Weekly = Extract<WindowSpec, { kind: 'weekly' }>;
 /** A window that is left out for ten years never comes. */
 const MAX_DAYS = 3_660;
 
-/** The first occurrence that has not closed at `now` (ms since the epoch); null: there is none any more. */
+/**
+ * The first occurrence that has not closed at `now` (ms since the epoch); null: there is none any more, or never was: one that
+ * lies in the hour that a day skips.
+ */
 export function nextWindow(spec: WindowSpec, now: number): Window | null {
   if (spec.kind === 'weekly') return nextOfWeekly(spec, now);
   const window = {
     opensAt: instantOf(Temporal.PlainDateTime.from(spec.opens), spec.timezone),
     closesAt: instantOf(Temporal.PlainDateTime.from(spec.closes), spec.timezone),
   };
-  return window.closesAt > now ? window : null;
+  return window.closesAt > Math.max(now, window.opensAt) ? window : null;
 }
 
 function nextOfWeekly({ timezone, weekdays, at, lengthSeconds, except }: Weekly, now: number): Window | null {

@@ -36,12 +36,13 @@ export type DiscardDeps = {
 export type Leftover = { machine: string | null; kind: string; id: string | null };
 export type Removal = Leftover & { outcome: 'removed' | 'failed'; message: string | null };
 
-/** Takes back all that these machines made. Throws `conflict` while one of them moves or is worked on. */
+/** Takes back all that these machines made. Throws `conflict` while one of them moves or is worked on, and for committed ones. */
 export async function discardMachines(
   of: { run: RunRecord; machines: readonly MachineRecord[]; reason: string | null },
   deps: DiscardDeps,
 ): Promise<Removal[]> {
   refuseMoving(of.run, of.machines);
+  refuseCommitted(of.run, of.machines);
   const before = await listShared(of.run, deps);
   const removals: Removal[] = [];
   for (const record of of.machines) removals.push(...(await discardMachine(record, of.reason, deps)));
@@ -119,6 +120,7 @@ async function discardMachine(
   // Under that lease nobody retries it: what is read now stays at rest.
   const record = await state.machines.get(run, machine);
   if (record === null || !isAtRest(record.status)) throw onTheMove(run, [machine]);
+  if (record.committedAt !== null) throw committed(run, [machine]);
   await using steps = await holdSteps(state, record, signal);
   void steps;
   // Who did it comes before what it does, as the events are read.
@@ -179,6 +181,20 @@ export function isDebris(record: MachineRecord): boolean {
 function refuseMoving(run: RunRecord, machines: readonly MachineRecord[]): void {
   const moving = machines.filter(({ status }) => !isAtRest(status)).map(({ machine }) => machine.name);
   if (moving.length > 0) throw onTheMove(run.id, moving);
+}
+
+function refuseCommitted(run: RunRecord, machines: readonly MachineRecord[]): void {
+  const names = machines.filter(({ committedAt }) => committedAt !== null).map(({ machine }) => machine.name);
+  if (names.length > 0) throw committed(run.id, names);
+}
+
+function committed(run: string, names: readonly string[]): LandfallError {
+  const [are, they] = names.length === 1 ? ['is', 'it is'] : ['are', 'they are'];
+  return new LandfallError({
+    code: 'conflict',
+    message: `Nothing was discarded: ${names.join(', ')} of ${run} ${are} committed, so ${they} what counts by now. Who really wants to delete ${names.length === 1 ? 'it' : 'them'} does so at the target itself.`,
+    context: { run },
+  });
 }
 
 function onTheMove(run: string, machines: readonly string[]): LandfallError {

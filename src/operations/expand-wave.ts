@@ -35,7 +35,9 @@ export async function selectMachines(
   }
   const named = wave.machines.filter(({ selectsMany }) => selectsMany !== true);
   const taken = new Set(named.flatMap((entry) => (found.get(entry) ?? []).map(({ identity }) => identity)));
-  const names = new Set(named.map(({ name }) => name.toLowerCase()));
+  const names = new Set(
+    [...named.map(({ name }) => name), ...Object.keys(wave.groups)].map((name) => name.toLowerCase()),
+  );
   const machines = wave.machines.flatMap((entry): PlannedMachine[] => {
     const { selectsMany, except: _, ...plan } = entry;
     const all = found.get(entry) ?? [];
@@ -95,7 +97,7 @@ function judgeName(name: string, names: ReadonlySet<string>): Finding | null {
   const isFit = nameSchema.safeParse(name).success;
   if (isFit && !names.has(name.toLowerCase())) return null;
   const message = isFit
-    ? 'has the name of another machine of this wave'
+    ? 'has the name of another machine, or of a group, of this wave'
     : 'has a name that no machine of a wave can have (1 to 63 letters, digits, - or _)';
   return { level: 'fail', subject: name, message, remedy: 'Give it an entry of its own, with a `name`.' };
 }
@@ -112,12 +114,14 @@ function selectsNone(entry: WaveMachine): Finding {
 /** What could not be known from the file alone: what comes after machines that a selection brought. */
 export function checkOrder({ groups }: Wave, machines: readonly PlannedMachine[]): Finding[] {
   const ordered = machines.map(({ wave }) => wave);
-  const unknown = findUnknownNames(ordered, Object.keys(groups)).map(
+  const unknown = findUnknownNames(ordered).map(
     ({ by, name }): Finding => ({
       level: 'fail',
       subject: by,
-      message: `comes after ${name}, which this wave does not have`,
-      remedy: 'Name a machine or a group of this wave.',
+      message: Object.hasOwn(groups, name)
+        ? `comes after group ${name}, which has no machine`
+        : `comes after ${name}, which this wave does not have`,
+      remedy: 'Name a machine of this wave, or a group that has some.',
     }),
   );
   const cycle = findCycle(ordered);

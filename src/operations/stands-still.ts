@@ -25,6 +25,8 @@ export function whyNothingStarts(
       return `Waits for its window: ${opens}. \`landfall cutover ${id} --now\` opens it at once.`;
     case 'unapproved':
       return `Waits for approval${describeApprover(run)}: \`landfall approve ${id}\`.${opens === '' ? '' : ` Its window ${opens}.`}`;
+    case 'closing':
+      return `Nothing begins any more: its way back would not fit into the window. \`landfall cutover ${id} --now --until 4h\` keeps it open longer.`;
     case 'over':
       return isWindowOver(run, now)
         ? `Its window has closed. \`landfall cutover ${id} --now --until 4h\` opens it again.`

@@ -5,7 +5,6 @@ import {
   isWindowOver,
   lastRollbackAt,
   openWindow,
-  phaseOf,
   releaseRun,
 } from '../domain/advance-wave.ts';
 import { LandfallError } from '../domain/errors.ts';
@@ -69,7 +68,7 @@ export async function openWindowNow(
   refuseShortWindow(run, { now, until });
   const change: RunChange = (record, _counts, at) => openWindow(record, { now: at, closesAt: until });
   const { timezone } = windowOf(run);
-  const isOpen = phaseOf({ ...run, approval: { by: '', at: 0, reason: null } }, now) === 'open';
+  const isOpen = run.window !== null && now >= run.window.opensAt;
   if (isOpen && run.window?.closesAt === until) return { run, isChanged: false };
   const action = `cutover --now --until ${formatMoment(until, timezone)}`;
   return sayOfRun({ run, reason, action, change }, deps);

@@ -1,5 +1,5 @@
 /** What operators do to machines of a run: retry, hold, release and cancel. Idempotent; workers elsewhere hear of it. */
-import { isWindowOver } from '../domain/advance-wave.ts';
+import { isWindowOver, moveToNextWindow, phaseOf } from '../domain/advance-wave.ts';
 import { LandfallError } from '../domain/errors.ts';
 import {
   cancelMachine,
@@ -42,6 +42,11 @@ export async function retryMachines(
   const { run, machines, reason, disk = null } = of;
   const change: MachineChange = (record) => (disk === null ? retryMachine(record) : retryDisk(record, disk));
   refuseRetry(of, await deps.state.clock.now());
+  await bringNextWindow(
+    run,
+    machines.filter((record) => change(record, NO_VIEW, 0) !== null && !goesBack(record)),
+    deps,
+  );
   const changed: string[] = [];
   for (const { machine } of machines) {
     const at = { run: run.id, machine: machine.name, reason };
@@ -70,6 +75,11 @@ export async function releaseMachines(
   deps: SteerDeps,
 ): Promise<string[]> {
   refuseRelease({ run, machines }, await deps.state.clock.now());
+  await bringNextWindow(
+    run,
+    machines.filter((record) => releaseMachine(record) !== null),
+    deps,
+  );
   const changed: string[] = [];
   for (const { machine } of machines) {
     const at = { run: run.id, machine: machine.name, reason };
@@ -150,7 +160,32 @@ async function changeEach(
   return changed;
 }
 
-const NO_VIEW = { isLive: true, isOpen: true, overrun: null, isOver: false, tries: 1 } as const;
+const NO_VIEW = {
+  isLive: true,
+  isOpen: true,
+  mayStart: true,
+  overrun: null,
+  isOver: false,
+  tries: 1,
+} as const;
+
+/** Whoever begins again between two windows begins in the next: the one that closed would take them back at once. */
+async function bringNextWindow(
+  { id }: RunRecord,
+  machines: readonly MachineRecord[],
+  { state, conductor }: SteerDeps,
+): Promise<void> {
+  if (machines.length === 0) return;
+  const moved = await conductor.changeRun(id, moveToNextWindow);
+  const run = moved ?? (await state.runs.get(id));
+  if (run === null || phaseOf(run, await state.clock.now()) !== 'over') return;
+  throw new LandfallError({
+    code: 'conflict',
+    message: `Nothing was done: machines of ${id} still go back from the window that closed. Try again once they are back (\`landfall status ${id}\`).`,
+    retryable: true,
+    context: { run: id },
+  });
+}
 
 type BeginAgain = MachineRef & { reason: string | null; action: string; change: MachineChange };
 
@@ -162,9 +197,10 @@ async function beginAgain(
   await using lease = await holdMachine(state, { run, machine });
   const record = await state.machines.get(run, machine);
   if (record === null || change(record, NO_VIEW, 0) === null) return false;
+  const ofLiveRun: MachineChange = (current, view, now) => (view.isLive ? change(current, view, now) : null);
   // Who did it comes before what it does, as the events are read.
   await recordAction(state, { run, machine, action, by, reason });
-  if ((await conductor.change({ run, machine }, change, lease)) === null) return false;
+  if ((await conductor.change({ run, machine }, ofLiveRun, lease)) === null) return false;
   await state.progress.clear(run, machine);
   return true;
 }

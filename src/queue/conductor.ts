@@ -58,8 +58,8 @@ export type Conductor = {
    * everything that follows. null: it did not apply. Throws `not-found`.
    */
   changeRun(run: string, change: RunChange, events?: readonly RunEvent[]): Promise<RunRecord | null>;
-  /** Sets free whoever comes after something that has landed: landings do it, unless they were killed before. */
-  unblockLanded(run: RunRecord): Promise<void>;
+  /** Sets free whoever comes after something that has landed: landings do it, unless they were killed before. false: nobody. */
+  unblockLanded(run: RunRecord): Promise<boolean>;
 };
 
 export type WantedJob = { job: Job; site: string | null };
@@ -99,14 +99,35 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
     if (hasGroupLanded(group)) await unblock(run, plan.group, () => true);
   };
 
-  const unblock = async (run: string, landed: string, isMeant: (name: string) => boolean): Promise<void> => {
+  /** false: nobody waits for less than before. */
+  const unblock = async (
+    run: string,
+    landed: string,
+    isMeant: (name: string) => boolean,
+  ): Promise<boolean> => {
     const names = (await state.machines.dependents(run, landed)).filter(isMeant);
+    let hasChanged = false;
     await eachAtOnce(names, {
       atOnce: LOOKED_AT_ONCE,
       async work(machine) {
-        await apply({ of: { run, machine }, change: (record) => unblockMachine(record, landed) }, 'new');
+        const change: MachineChange = (record) => unblockMachine(record, landed);
+        if ((await apply({ of: { run, machine }, change }, 'new')) !== null) hasChanged = true;
       },
     });
+    return hasChanged;
+  };
+
+  const unblockLanded = async (run: RunRecord): Promise<boolean> => {
+    const counts = await state.machines.counts(run.id);
+    if (counts.blocked === 0) return false;
+    const statuses = await state.machines.statuses(run.id, run.machines);
+    let hasChanged = false;
+    for (const node of await state.machines.prerequisites(run.id)) {
+      const hasLanded = statuses.get(node) === 'landed' || hasGroupLanded(counts.groups[node]);
+      if (hasLanded && (await unblock(run.id, node, (name) => statuses.get(name) === 'blocked')))
+        hasChanged = true;
+    }
+    return hasChanged;
   };
 
   const desk: RunDesk = {
@@ -114,6 +135,7 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
     queues,
     onEvent,
     timers: new Map(),
+    unblockLanded,
     async turnBack(of, viewOf) {
       const changed = await apply({ of, change: (record) => record, viewOf }, 'all');
       return changed !== null && changed.before.status !== changed.after.record.status;
@@ -190,15 +212,7 @@ export function createConductor({ state, queues, onEvent = () => {} }: Conductor
       if ((await changeRun(desk, { id, change, events })) === null) return null;
       return (await lookAtRun(id)).run;
     },
-    async unblockLanded(run) {
-      const counts = await state.machines.counts(run.id);
-      if (counts.blocked === 0) return;
-      const statuses = await state.machines.statuses(run.id, run.machines);
-      for (const node of await state.machines.prerequisites(run.id)) {
-        const hasLanded = statuses.get(node) === 'landed' || hasGroupLanded(counts.groups[node]);
-        if (hasLanded) await unblock(run.id, node, (name) => statuses.get(name) === 'blocked');
-      }
-    },
+    unblockLanded,
   };
 }
 

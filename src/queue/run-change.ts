@@ -3,7 +3,7 @@ import { advanceWave, type WaveView } from '../domain/advance-wave.ts';
 import { LandfallError } from '../domain/errors.ts';
 import type { RunEvent } from '../domain/events.ts';
 import { startMachine } from '../domain/machine-changes.ts';
-import type { RunCounts, RunRecord } from '../domain/run-record.ts';
+import { isEnded, type RunCounts, type RunRecord } from '../domain/run-record.ts';
 import { eachAtOnce } from './at-once.ts';
 import {
   type Changed,
@@ -25,6 +25,8 @@ export type RunDesk = Desk & {
     of: { run: string; machine: string },
     viewOf: (run: RunRecord, view: WaveView) => WaveView,
   ): Promise<boolean>;
+  /** Sets free whoever comes after something that has landed: whoever landed last may not have done so yet. false: nobody. */
+  unblockLanded(run: RunRecord): Promise<boolean>;
   /** By run, when it will be looked at again: a timer need not be set for each machine that lands. */
   timers: Map<string, number>;
 };
@@ -42,9 +44,11 @@ export async function readRun({ state }: Desk, id: string): Promise<RunStanding>
 
 /** Starts waiting machines while slots are free, and settles the run's status, window and hold. */
 export async function advanceRun(desk: RunDesk, id: string): Promise<RunRecord> {
-  for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts += 1) {
+  for (let conflicts = 0; conflicts < MAX_CONFLICTS; ) {
     const { run, counts, now } = await readRun(desk, id);
     const next = advanceWave(run, counts, now);
+    const isEnding = isEnded(next.record.status) && !isEnded(run.status);
+    if (isEnding && counts.blocked > 0 && (await desk.unblockLanded(run))) continue;
     if (hasMovedOn(run, next.record) && (await turnBackHeld(desk, run, counts))) continue;
     if (next.machinesToWake > 0 && (await startWaiting(desk, run, next.machinesToWake)) > 0) continue;
     if (isSameRun(run, next.record)) {
@@ -52,6 +56,7 @@ export async function advanceRun(desk: RunDesk, id: string): Promise<RunRecord> 
       return run;
     }
     // The counts may have changed between reading and committing: look again until they agree.
+    conflicts += 1;
     await desk.state.runs.commit(next.record, eventsOf(run, next.record));
   }
   throw keepsChanging(id);
@@ -84,7 +89,8 @@ async function startWaiting(desk: RunDesk, run: RunRecord, count: number): Promi
         const of = { run: run.id, machine };
         const changed = await commitChange(desk, {
           of,
-          change: (record, _view, now) => startMachine(record, now),
+          // Somebody may have held the run since it was read.
+          change: (record, view, now) => (view.mayStart ? startMachine(record, now) : null),
         });
         if (changed !== null) changes.push(changed);
       },
@@ -130,8 +136,8 @@ function hasMovedOn(before: RunRecord, after: RunRecord): boolean {
 }
 
 function isSameRun(a: RunRecord, b: RunRecord): boolean {
-  const changing = ({ status, endedAt, window, hold }: RunRecord) =>
-    JSON.stringify([status, endedAt, window, hold]);
+  const changing = ({ status, endedAt, window, hold, passedFailures }: RunRecord) =>
+    JSON.stringify([status, endedAt, window, hold, passedFailures]);
   return changing(a) === changing(b);
 }
 

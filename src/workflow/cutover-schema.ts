@@ -42,7 +42,9 @@ export const windowSchema = z.strictObject({
   timezone: z.string().describe('Time zone of these times, such as Europe/Berlin.'),
   rollback: durationSchema
     .optional()
-    .describe('How long a rollback takes: so long before the end is the last moment for one. Default: 10m'),
+    .describe(
+      'How long a rollback takes: so long before the end is the last moment for one, and for a machine to begin (but with `onOverrun: finish`). Default: 10m',
+    ),
 });
 
 export const shutdownSchema = z.strictObject({

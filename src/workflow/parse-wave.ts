@@ -36,7 +36,7 @@ export function parseWave(input: { file: string; path: string; text: string; ada
     target: target?.adapter ?? null,
   });
   const bandwidth = wave === null ? {} : readBandwidth(review, wave);
-  const window = wave?.window === undefined ? null : readWindow(review, wave.window);
+  const window = wave?.window === undefined ? null : readWindow(review, wave.window, wave.onOverrun);
   findRepeatedNames(review);
   findBadReferences(review);
   const machines = wave === null ? [] : readMachines(wave, options);

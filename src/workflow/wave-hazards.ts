@@ -56,8 +56,13 @@ export function findBadOrder(
     complain(['machines', index, 'group'], `is no group of this wave: ${group}`, remedy);
   }
   if (machines.some(({ selectsMany }) => selectsMany === true)) return;
-  for (const { by, name } of findUnknownNames(machines, Object.keys(groups))) {
+  for (const { by, name } of findUnknownNames(machines)) {
     const index = names.indexOf(by);
+    if (Object.hasOwn(groups, name)) {
+      const remedy = 'Name a group that has some, or a machine.';
+      complain(['machines', index, 'after'], `names group ${name}, which has no machine`, remedy);
+      continue;
+    }
     const meant = closestWord(name, [...names, ...Object.keys(groups)]);
     const remedy = meant === null ? 'Name a machine or a group of this wave.' : `Did you mean \`${meant}\`?`;
     complain(['machines', index, 'after'], `names ${name}, which this wave does not have`, remedy);

@@ -1,7 +1,10 @@
 /** The window of a wave file, checked against the calendar: what no schema can say of it. */
 import { Temporal } from 'temporal-polyfill';
 import type { z } from 'zod';
+import { nextWindow } from '../domain/next-window.ts';
+import type { OverrunPolicy } from '../domain/wave.ts';
 import type { WindowSpec } from '../domain/window.ts';
+import { formatSpanUntil } from '../domain/zoned-time.ts';
 import { closestWord } from './closest-word.ts';
 import { WEEKDAYS, type windowSchema } from './cutover-schema.ts';
 import { formatPath } from './wave-problem.ts';
@@ -13,15 +16,33 @@ type WindowInFile = z.output<typeof windowSchema>;
 const WEEK_SECONDS = 7 * 24 * 3_600;
 const DAY_SECONDS = 24 * 3_600;
 
+type Complain = (key: string | null, what: string, remedy: string) => null;
+
 /** null where something is wrong with it, which is among the problems then. */
-export function readWindow(review: WaveReview, window: WindowInFile): WindowSpec | null {
-  const complain = (key: string | null, what: string, remedy: string): null => {
+export function readWindow(
+  review: WaveReview,
+  window: WindowInFile,
+  onOverrun: OverrunPolicy | undefined,
+): WindowSpec | null {
+  const complain: Complain = (key, what, remedy) => {
     const path = key === null ? ['window'] : ['window', key];
     review.problems.push({ ...review.yaml.positionOf(path), where: formatPath(path), what, remedy });
     return null;
   };
+  if (!checkZone(review, ['window', 'timezone'], window.timezone)) return null;
+  const spec = readTimes(window, complain);
+  if (spec === null || onOverrun === 'finish') return spec;
+  const { opensAt, closesAt } = nextWindow(spec, 0) ?? { opensAt: 0, closesAt: Number.POSITIVE_INFINITY };
+  if (closesAt - opensAt > spec.rollbackSeconds * 1000) return spec;
+  return complain(
+    null,
+    `is open no longer than a rollback takes (${formatSpanUntil(spec.rollbackSeconds * 1000)}): nothing could begin in it`,
+    'Let it stay open longer, give a shorter `rollback`, or say `onOverrun: finish`.',
+  );
+}
+
+function readTimes(window: WindowInFile, complain: Complain): WindowSpec | null {
   const { timezone } = window;
-  if (!checkZone(review, ['window', 'timezone'], timezone)) return null;
   const common = { timezone, rollbackSeconds: window.rollback ?? DEFAULT_ROLLBACK_SECONDS };
   const { opens, closes, every, at } = window;
   const lengthSeconds = window.for;
@@ -41,9 +62,14 @@ export function readWindow(review: WaveReview, window: WindowInFile): WindowSpec
       ['closes', closes],
     ] as const)
       if (!isDateTime(text)) return complain(key, `is no date: ${text}`, 'Look at day and month.');
-    if (Temporal.PlainDateTime.compare(opens, closes) >= 0)
-      return complain('closes', 'is not after `opens`', 'A window closes after it opens.');
-    return { ...common, kind: 'once', opens, closes };
+    const spec: WindowSpec = { ...common, kind: 'once', opens, closes };
+    if (nextWindow(spec, 0) === null)
+      return complain(
+        'closes',
+        `is not after \`opens\` in ${timezone}`,
+        'A window closes after it opens; look at nights in which clocks change, too.',
+      );
+    return spec;
   }
   if (every === undefined) return complain(null, 'has no `every`', `Name days: ${WEEKDAYS.join(', ')}.`);
   if (at === undefined) return complain(null, 'has no `at`', "Say at what time it opens, such as '22:00'.");
@@ -56,7 +82,10 @@ export function readWindow(review: WaveReview, window: WindowInFile): WindowSpec
       'is longer than the time until the window opens again',
       'Let each end before the next opens.',
     );
-  return { ...common, kind: 'weekly', weekdays, at, lengthSeconds, except: window.except ?? [] };
+  const except = window.except ?? [];
+  const noDate = except.find((day) => !isDate(day));
+  if (noDate !== undefined) return complain('except', `has no date: ${noDate}`, 'Look at day and month.');
+  return { ...common, kind: 'weekly', weekdays, at, lengthSeconds, except };
 }
 
 /** false: there is no such zone, which is among the problems then. */
@@ -99,6 +128,10 @@ function isDateTime(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+function isDate(text: string): boolean {
+  return isDateTime(`${text}T00:00`);
 }
 
 /** From one opening to the next; an hour less, for the night in which clocks go forward. */

@@ -15,7 +15,7 @@ import {
   startMachine,
   unblockMachine,
 } from '../../src/domain/machine-changes.ts';
-import { type MachineRecord, newMachineRecord } from '../../src/domain/machine-record.ts';
+import { isTroubled, type MachineRecord, newMachineRecord } from '../../src/domain/machine-record.ts';
 import type { FailurePolicy } from '../../src/domain/wave.ts';
 import { createMachine, createRecord } from '../fakes/machine.ts';
 import { makePlan, OPEN_VIEW } from '../fakes/records.ts';
@@ -24,6 +24,16 @@ import { NOW, outputOf } from './machine-story.ts';
 const CLOSED: WaveView = { ...OPEN_VIEW, overrun: 'rollback', isOver: true };
 const HELD: WaveView = { ...OPEN_VIEW, isOpen: false };
 const lasting = new LandfallError({ code: 'boot-failed', message: 'it panics' });
+
+it('a window that closes over a machine says nothing against it; one that failed before keeps why', () => {
+  const turned = advanceMachine(upTo('upload/0'), CLOSED, NOW).record;
+  expect(turned).toMatchObject({ status: 'rolling-back', error: { code: 'window-closed' } });
+  expect(isTroubled(turned)).toBe(false);
+  const held = advanceMachine(failed('validate', 'hold'), OPEN_VIEW, NOW).record;
+  const back = advanceMachine(held, CLOSED, NOW).record;
+  expect(back).toMatchObject({ status: 'rolling-back', error: { code: 'boot-failed' } });
+  expect(isTroubled(back)).toBe(true);
+});
 
 function record(onFailure: FailurePolicy = 'leave'): MachineRecord {
   const made = createRecord({ isControlled: true });

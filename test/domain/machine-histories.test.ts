@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { advanceMachine } from '../../src/domain/advance-machine.ts';
+import type { WaveView } from '../../src/domain/advance-wave.ts';
 import { LandfallError } from '../../src/domain/errors.ts';
 import { type Job, jobId, stepKey } from '../../src/domain/job.ts';
 import {
@@ -19,14 +20,15 @@ import {
   startMachine,
 } from '../../src/domain/machine-changes.ts';
 import { isAtRest, isUnderWay, type MachineRecord } from '../../src/domain/machine-record.ts';
-import { FAILURE_POLICIES, type FailurePolicy } from '../../src/domain/wave.ts';
+import { FAILURE_POLICIES, type FailurePolicy, OVERRUN_POLICIES } from '../../src/domain/wave.ts';
 import { LANDING, NOW, OPEN, outputOf, waitingMachine } from './machine-story.ts';
 
 /** What can befall a machine. `pick` chooses among all jobs that were ever offered: late and second deliveries too. */
 type Happening =
   | { kind: 'begin' | 'finish' | 'fail' | 'fail for good' | 'lose'; pick: number }
   | { kind: 'start' | 'cancel' | 'retry' | 'discard' | 'hold' | 'release' | 'roll back' | 'commit' }
-  | { kind: 'time passes'; ms: number };
+  | { kind: 'time passes'; ms: number }
+  | { kind: 'the run changes'; view: WaveView };
 
 const happening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 12, arbitrary: delivery('finish') },
@@ -51,12 +53,28 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   },
 );
 
+/** Its window closes and opens again, it is held and released. */
+const change: fc.Arbitrary<Happening> = fc.record({
+  kind: fc.constant('the run changes' as const),
+  view: fc.record({
+    isLive: fc.constant(true),
+    isOpen: fc.boolean(),
+    mayStart: fc.boolean(),
+    overrun: fc.constantFrom(null, ...OVERRUN_POLICIES),
+    isOver: fc.boolean(),
+    tries: fc.constant(OPEN.tries),
+  }),
+});
+
 function delivery(kind: 'begin' | 'finish' | 'fail' | 'fail for good' | 'lose'): fc.Arbitrary<Happening> {
   return fc.record({ kind: fc.constant(kind), pick: fc.nat(1000) });
 }
 
 function plain(
-  kind: Exclude<Happening['kind'], 'begin' | 'finish' | 'fail' | 'fail for good' | 'lose' | 'time passes'>,
+  kind: Exclude<
+    Happening['kind'],
+    'begin' | 'finish' | 'fail' | 'fail for good' | 'lose' | 'time passes' | 'the run changes'
+  >,
 ) {
   return fc.constant<Happening>({ kind });
 }
@@ -94,6 +112,7 @@ function happen(record: MachineRecord, event: Happening, { now, job }: { now: nu
     case 'lose':
       return job && replaceLostJob(record, { job, now, tries });
     case 'time passes':
+    case 'the run changes':
       return null;
     default:
       return event satisfies never;
@@ -104,6 +123,7 @@ function happen(record: MachineRecord, event: Happening, { now, job }: { now: nu
 function play(
   history: readonly Happening[],
   look: (turn: {
+    event: Happening;
     before: MachineRecord;
     after: MachineRecord;
     jobs: Job[];
@@ -113,18 +133,20 @@ function play(
 ): { record: MachineRecord; now: number } {
   let record = withPolicy(waitingMachine(), history.length);
   let now = NOW;
+  let view: WaveView = OPEN;
   const everOffered: Job[] = [];
   for (const event of history) {
     if (event.kind === 'time passes') now += event.ms;
+    if (event.kind === 'the run changes') view = event.view;
     const job = 'pick' in event ? (everOffered[event.pick % Math.max(1, everOffered.length)] ?? null) : null;
     const before = record;
     const {
       record: after,
       jobs,
       wakeAt,
-    } = advanceMachine(happen(record, event, { now, job }) ?? record, OPEN, now);
+    } = advanceMachine(happen(record, event, { now, job }) ?? record, view, now);
     everOffered.push(...jobs.filter((offer) => !everOffered.some((other) => jobId(other) === jobId(offer))));
-    look({ before, after, jobs, wakeAt, now });
+    look({ event, before, after, jobs, wakeAt, now });
     record = after;
   }
   return { record, now };
@@ -246,6 +268,26 @@ describe('whatever happens', () => {
           if (after.status === 'rolled-back') expect(after).toMatchObject({ landing: null, artifacts: {} });
         });
       }),
+    );
+  });
+
+  it('one that is proven goes back only where it failed since, or an operator says so, whatever becomes of its run', () => {
+    const withChanges = fc.array(
+      fc.oneof({ weight: 8, arbitrary: happening }, { weight: 1, arbitrary: change }),
+      {
+        maxLength: 80,
+      },
+    );
+    fc.assert(
+      fc.property(withChanges, (events) => {
+        play(events, ({ event, before, after }) => {
+          const goesBack = before.status !== 'rolling-back' && after.status === 'rolling-back';
+          if (!goesBack || after.steps.validate?.state !== 'done') return;
+          const hasFailed = Object.values(after.steps).some(({ state }) => state === 'failed');
+          expect(hasFailed || event.kind === 'roll back' || event.kind === 'retry').toBe(true);
+        });
+      }),
+      { numRuns: 1_000 },
     );
   });
 

@@ -55,6 +55,14 @@ describe('a window that comes once', () => {
   });
 });
 
+describe('a window in the hour that a night skips', () => {
+  it('never comes, since it has no length', () => {
+    expect(nextWindow(once('2026-03-29T02:30', '2026-03-29T03:30'), 0)).toBeNull();
+    expect(nextWindow(once('2026-03-29T02:30', '2026-03-29T03:00'), 0)).toBeNull();
+    expect(nextWindow(once('2026-03-29T02:30', '2026-03-29T03:31'), 0)).not.toBeNull();
+  });
+});
+
 describe('a window that comes every week', () => {
   it('is the one that is open, else the next', () => {
     const first = { opensAt: utc('2026-11-28T21:00'), closesAt: utc('2026-11-29T03:00') };

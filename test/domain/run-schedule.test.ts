@@ -5,6 +5,7 @@ import {
   approveRun,
   holdRun,
   lastRollbackAt,
+  moveToNextWindow,
   releaseRun,
 } from '../../src/domain/advance-wave.ts';
 import { MACHINE_STATUSES } from '../../src/domain/machine-record.ts';
@@ -66,6 +67,16 @@ describe('a window', () => {
     expect(advanceWave(record, counts({ moving: 3 }), OPENS).wakeAt).toBe(last);
     expect(advanceWave(record, counts({ moving: 3 }), last).wakeAt).toBe(CLOSES);
     expect(advanceWave(record, counts({ moving: 3 }), CLOSES).wakeAt).toBeNull();
+  });
+
+  it('lets nothing begin from which there would be no way back in time, but where what has begun is finished', () => {
+    const record = run({ window: ONCE });
+    const last = lastRollbackAt(record) ?? 0;
+    expect(advanceWave(record, counts({ waiting: 3 }), last - 1).machinesToWake).toBe(3);
+    const closing = advanceWave(record, counts({ moving: 1, waiting: 2 }), last);
+    expect(closing).toMatchObject({ machinesToWake: 0, view: { isOpen: true, mayStart: false } });
+    const finish = run({ window: ONCE, onOverrun: 'finish' });
+    expect(advanceWave(finish, counts({ waiting: 3 }), CLOSES - 1).machinesToWake).toBe(3);
   });
 
   it('once closed says so to every machine, and is over for those that never started', () => {
@@ -152,6 +163,31 @@ describe('the gate of a group', () => {
     if (released === null) throw new Error('not released');
     expect(advanceWave(released, seen, OPENS).record.hold).toBeNull();
     expect(advanceWave(released, counts({ waiting: 1 }, { web: of(3) }), OPENS).record.hold).not.toBeNull();
+  });
+});
+
+describe('a failure that was let pass', () => {
+  it('and is mended leaves no room for another', () => {
+    const groups = { web: { stopAfter: { failures: 1 } } };
+    const of = (troubled: number) => counts({ waiting: 1 }, { web: { machines: 9, landed: 0, troubled } });
+    const { record } = advanceWave(run({ groups }), of(2), OPENS);
+    const released = releaseRun(record, of(2));
+    if (released === null) throw new Error('not released');
+    const mended = advanceWave(released, of(0), OPENS).record;
+    expect(mended).toMatchObject({ hold: null, passedFailures: { web: 0 } });
+    expect(advanceWave(mended, of(2), OPENS).record.hold).toMatchObject({ by: 'gate of web' });
+  });
+});
+
+describe('the next window of a run', () => {
+  it('is brought where its window has closed and comes again, and nobody goes back from the last', () => {
+    const weekly = run({ window: WEEKLY });
+    const of = (some: Partial<MachineCounts>, at = CLOSES, record = weekly) =>
+      moveToNextWindow(record, counts(some), at);
+    expect(of({ landed: 1, failed: 1 })?.window?.opensAt).toBe(OPENS + 7 * 24 * 60 * MINUTE);
+    expect(of({ landed: 1, failed: 1 }, CLOSES - 1)).toBeNull();
+    expect(of({ 'rolling-back': 1, failed: 1 })).toBeNull();
+    expect(of({ landed: 1, failed: 1 }, CLOSES, run({ window: ONCE }))).toBeNull();
   });
 });
 

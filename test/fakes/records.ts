@@ -48,7 +48,14 @@ export const PLAIN_WAVE = {
 export const PLAIN_RUN = { window: null, approval: null, hold: null, passedFailures: {} } as const;
 
 /** Of an open run. */
-export const OPEN_VIEW = { isLive: true, isOpen: true, overrun: null, isOver: false, tries: 3 } as const;
+export const OPEN_VIEW = {
+  isLive: true,
+  isOpen: true,
+  mayStart: true,
+  overrun: null,
+  isOver: false,
+  tries: 3,
+} as const;
 
 export function makePlan(name: string): WaveMachine {
   return {

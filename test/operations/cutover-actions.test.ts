@@ -6,7 +6,9 @@ import type { SourceControl } from '../../src/domain/ports.ts';
 import type { RunRecord } from '../../src/domain/run-record.ts';
 import type { Wave } from '../../src/domain/wave.ts';
 import type { WindowSpec } from '../../src/domain/window.ts';
+import { archiveRun } from '../../src/operations/archive-run.ts';
 import { commitMachines } from '../../src/operations/commit.ts';
+import { type DiscardDeps, discardMachines } from '../../src/operations/discard.ts';
 import { findRun } from '../../src/operations/find-run.ts';
 import { findDependents, rollBackMachines } from '../../src/operations/roll-back.ts';
 import { type Selection, selectMachines } from '../../src/operations/select-machines.ts';
@@ -333,6 +335,91 @@ describe('retrying', () => {
     await cancelMachines({ run, machines: await one('b'), reason: null }, deps());
     expect(sourcesOff(await select())).toEqual(['a', 'b']);
   });
+});
+
+describe('between two windows', () => {
+  const weekly: WindowSpec = {
+    kind: 'weekly',
+    timezone: 'UTC',
+    rollbackSeconds: 600,
+    weekdays: [1, 2, 3, 4, 5, 6, 7],
+    at: '12:00',
+    lengthSeconds: 60,
+    except: [],
+  };
+  /** One that closed an hour ago, with a machine that failed in it. */
+  const closed = async (wave: Partial<Wave> = {}): Promise<RunRecord> => {
+    const now = await state.clock.now();
+    const at = new Date(now - HOUR).toISOString().slice(11, 16);
+    return await begin(['a', 'b'], {
+      wave: { window: { ...weekly, at }, ...wave },
+      run: { window: { opensAt: now - HOUR - 60_000, closesAt: now - HOUR } },
+      record: (record) =>
+        record.position === 0 ? { ...record, status: 'failed', startedAt: 1, endedAt: 2 } : landed(record),
+    });
+  };
+
+  test('a retry is for the next one, and takes nobody back', async () => {
+    const run = await closed();
+    expect(await retryMachines({ run, machines: await one('a'), reason: null }, deps())).toEqual(['a']);
+    expect((await read('a')).status).toBe('waiting');
+    const { window, status } = await findRun(state, 'r1');
+    expect(window?.opensAt).toBeGreaterThan(await state.clock.now());
+    expect(status).toBe('scheduled');
+  });
+
+  test('a retry is refused while others still go back from the last', async () => {
+    const run = await closed();
+    const back = { run, machines: await one('b'), reason: null, discardsLandingData: true };
+    await rollBackMachines(back, deps());
+    await expect(
+      retryMachines({ run, machines: await one('a'), reason: null }, deps()),
+    ).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining('still go back') });
+    expect((await read('a')).status).toBe('failed');
+  });
+});
+
+describe('what landed', () => {
+  test('is not discarded once it is committed', async () => {
+    const run = await begin(['a', 'b'], {
+      record: (record) => ({ ...landed(record), committedAt: record.position === 0 ? 3 : null }),
+    });
+    const discard = discardMachines(
+      { run, machines: await select(), reason: null },
+      deps() as unknown as DiscardDeps,
+    );
+    await expect(discard).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringMatching(/^Nothing was discarded: a of r1 is committed/),
+    });
+    expect((await read('b')).status).toBe('landed');
+  });
+
+  test('keeps its run from being archived until it is committed: its way back would go', async () => {
+    const run = await begin(['a'], { record: landed });
+    const archive = () => archiveRun(run.id, { state, queues, by: 'ann@host' });
+    await expect(archive()).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringMatching(/a could not go back .* `landfall commit r1` first/),
+    });
+    const noNotes = { readNote: async () => null, writeNote: async () => {} } as unknown as SourceControl;
+    await commitMachines(
+      { run, machines: await select(), reason: null },
+      { ...deps(), control: noNotes, signal: new AbortController().signal },
+    );
+    await archive();
+    expect((await findRun(state, 'r1')).archivedAt).not.toBeNull();
+  });
+});
+
+test('a retry that was decided before its run was archived does nothing', async () => {
+  const run = await begin(['a'], {
+    record: (record) => ({ ...record, status: 'failed', startedAt: 1, endedAt: 2 }),
+  });
+  const machines = await select();
+  await archiveRun(run.id, { state, queues, by: 'ann@host' });
+  expect(await retryMachines({ run, machines, reason: null }, deps())).toEqual([]);
+  expect((await read('a')).status).toBe('failed');
 });
 
 describe('a selection', () => {

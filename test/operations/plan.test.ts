@@ -88,6 +88,12 @@ describe('an entry without a name', () => {
     ]);
   });
 
+  it('is refused where its machine has the name of a group: `after` could not tell them apart', async () => {
+    const groups = { 'web-2': { stopAfter: null } };
+    const planned = await plan([entry('db', 'db', { group: 'web-2' }), entry(null, 'web-*')], { groups });
+    expect(failures(planned)).toEqual([expect.stringContaining('web-2 has the name of another machine, or')]);
+  });
+
   it('is refused where its machine has the name of another one', async () => {
     expect(failures(await plan([entry('web-2', 'db'), entry(null, 'web-*')]))).toEqual([
       expect.stringContaining('web-2 has the name of another machine'),
@@ -101,6 +107,10 @@ describe('the order of machines that a selection brought', () => {
     expect(failures(await plan([entry('db', 'db', { after: ['web-9'] }), entry(null, 'web-*')]))).toEqual([
       expect.stringContaining('db comes after web-9'),
     ]);
+    const groups = { rest: { stopAfter: null } };
+    expect(
+      failures(await plan([entry('db', 'db', { after: ['rest'] }), entry(null, 'web-*')], { groups })),
+    ).toEqual([expect.stringContaining('db comes after group rest, which has no machine')]);
     const circle = [entry('db', 'db', { after: ['web-1'] }), entry(null, 'web-*', { after: ['db'] })];
     expect(failures(await plan(circle))).toEqual([expect.stringContaining('db → web-1 → db')]);
   });

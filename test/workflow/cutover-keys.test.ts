@@ -157,6 +157,34 @@ describe('a bad one names line, column, place and remedy', () => {
       'window.closes is not after `opens`',
     ],
     [
+      'a window in the hour that a spring night skips',
+      GOOD.replace('2026-11-28T22:00', '2027-03-28T02:30').replace('2026-11-29T04:00', '2027-03-28T03:15'),
+      'window.closes is not after `opens` in Europe/Berlin',
+    ],
+    [
+      'a window in which nothing could begin',
+      withWindow("{ every: saturday, at: '22:00', for: 10m, timezone: UTC }").replace(
+        'onOverrun: finish',
+        'onOverrun: rollback',
+      ),
+      'window is open no longer than a rollback takes (10 min 00 s): nothing could begin in it',
+    ],
+    [
+      'a day without window that does not exist',
+      withWindow(
+        "{ every: saturday, at: '22:00', for: 6h, timezone: UTC, except: ['2026-12-26', '2026-02-30'] }",
+      ),
+      'window.except has no date: 2026-02-30',
+    ],
+    [
+      'a group to come after in which there is no machine',
+      GOOD.replace('after: [db]\n', 'after: [odd]\n').replace(
+        "  - { from: { path: 'folder' }, group: odd }\n",
+        '',
+      ),
+      'names group odd, which has no machine',
+    ],
+    [
       'a day that does not exist',
       GOOD.replace('2026-11-28T22:00', '2026-02-30T22:00'),
       'window.opens is no date: 2026-02-30T22:00',

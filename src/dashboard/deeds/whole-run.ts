@@ -74,6 +74,7 @@ export function describeStart(
   if (phase === 'open') return describeMoves(run, all);
   if (phase === 'early' && window !== null && wave.window !== null)
     return `Nothing moves before its window opens, ${formatMoment(window.opensAt, wave.window.timezone)}. ${describeMoves(run, all)}`;
+  if (phase === 'closing') return 'Nothing begins any more in this window: its way back would not fit.';
   return 'Its window has closed: nothing begins before it is opened again.';
 }
 
