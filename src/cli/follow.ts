@@ -124,9 +124,9 @@ function openJsonScreen(terminal: Terminal): Screen {
 
 function openPlainScreen(terminal: Terminal): Screen {
   const isDue = every(PLAIN_PROGRESS_MS);
-  const isReminder = every(REMINDER_MS);
   const said = new Map<string, string>();
   let lastReason: string | null = null;
+  let remindAt = Number.NEGATIVE_INFINITY;
   return {
     say: (line) => terminal.out(line),
     event(event) {
@@ -136,8 +136,10 @@ function openPlainScreen(terminal: Terminal): Screen {
     show(snapshot) {
       const reason = whyNothingStarts(snapshot.run, snapshot.now);
       // The time that is left changes with every look: said once for each reason, and every ten minutes.
-      const isNews = kindOf(reason) !== kindOf(lastReason) || isReminder();
-      if (reason !== null && isNews) terminal.out(`         ${reason}`);
+      if (kindOf(reason) !== kindOf(lastReason) || snapshot.now >= remindAt) {
+        if (reason !== null) terminal.out(`         ${reason}`);
+        remindAt = snapshot.now + REMINDER_MS;
+      }
       lastReason = reason;
       if (!isDue()) return;
       for (const record of snapshot.machines) {

@@ -205,22 +205,34 @@ describe('landfall status RUN --watch', () => {
 });
 
 describe('landfall watch', () => {
-  test('of a scheduled run says what it waits for, goes on, and ends with the run', async () => {
+  test('of a scheduled run says once what it waits for, goes on, and ends with the run', async () => {
     await begin();
     const heard = Promise.withResolvers<void>();
+    const noted = Promise.withResolvers<void>();
     const at = { redisUrl: server.url, home: join(tmpdir(), 'landfall-none') };
-    const watching = typeCommand(at, ['watch', 'weekend'], () => heard.resolve());
-    await heard.promise;
-    const run = await state.runs.get('weekend-1');
-    if (run === null) throw new Error('no run');
-    await state.runs.commit({ ...run, status: 'rolled-back' }, []);
-    const { lines, exitStatus } = await watching;
-    expect(lines[0]).toMatch(
-      /^ +Waits for approval: `landfall approve weekend-1`\. Its window opens .* Europe\/Berlin, in /,
+    const watching = typeCommand(at, ['watch', 'weekend'], (line) =>
+      line.includes('Waits for approval') ? heard.resolve() : noted.resolve(),
     );
+    await heard.promise;
+    const looked = { type: 'operator', run: 'weekend-1', machine: null, action: 'look', by: 'ada' } as const;
+    await state.runs.commit(await theRun(), [{ ...looked, reason: null }]);
+    await noted.promise;
+    await state.runs.commit({ ...(await theRun()), status: 'rolled-back' }, []);
+    const { lines, exitStatus } = await watching;
+    expect(lines.filter((line) => line.includes('Waits for'))).toEqual([
+      expect.stringMatching(
+        /^ +Waits for approval: `landfall approve weekend-1`\. Its window opens .* Europe\/Berlin, in /,
+      ),
+    ]);
     expect(exitStatus).toBe(1);
   });
 });
+
+async function theRun(): Promise<RunRecord> {
+  const run = await state.runs.get('weekend-1');
+  if (run === null) throw new Error('no run');
+  return run;
+}
 
 describe('landfall retry', () => {
   const failed = (record: MachineRecord): MachineRecord => ({ ...record, status: 'failed', startedAt: 1 });
