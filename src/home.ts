@@ -15,12 +15,15 @@ export type UpNote = {
   redisUrl: string;
   /** Of the environment that its workers have. */
   environment: EnvironmentDigest;
+  /** Where its dashboard is; null: it serves none. */
+  dashboard: string | null;
 };
 
 const upNoteSchema = z.object({
   pid: z.number().int().positive(),
   redisUrl: z.string(),
   environment: environmentDigestSchema,
+  dashboard: z.string().nullable(),
 });
 
 export const homeFiles = (home: string) => ({

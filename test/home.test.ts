@@ -18,7 +18,12 @@ afterEach(async () => {
 describe('a home', () => {
   test('has one owner at a time, and the refusal names it', async () => {
     {
-      const written = { pid: 4711, redisUrl: 'unix:/x', environment: digestEnvironment({}) };
+      const written = {
+        pid: 4711,
+        redisUrl: 'unix:/x',
+        environment: digestEnvironment({}),
+        dashboard: 'http://127.0.0.1:8470',
+      };
       await using lock = await lockHome(home);
       await using note = await writeUpNote(home, written);
       void lock;
@@ -38,7 +43,7 @@ describe('a home', () => {
     const program = `
       const { lockHome, writeUpNote } = await import(${JSON.stringify(new URL('../src/home.ts', import.meta.url).href)});
       await lockHome(${JSON.stringify(home)});
-      await writeUpNote(${JSON.stringify(home)}, { pid: process.pid, redisUrl: 'unix:/gone', environment: { salt: '', variables: {} } });
+      await writeUpNote(${JSON.stringify(home)}, { pid: process.pid, redisUrl: 'unix:/gone', environment: { salt: '', variables: {} }, dashboard: null });
       console.log('locked');
       setInterval(() => {}, 1000);
     `;

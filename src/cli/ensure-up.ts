@@ -41,7 +41,7 @@ export async function ensureUp(context: CommandContext, wave: Wave): Promise<voi
     return;
   }
   terminal.remark(
-    `No \`landfall up\` was running: started one in the background${site === null ? '' : ` for site ${site}`} (log: ${log}; end it with \`landfall down\`).`,
+    `No \`landfall up\` was running: started one in the background${site === null ? '' : ` for site ${site}`} (log: ${log}; end it with \`landfall down\`).${note.dashboard === null ? '' : ` Its dashboard: ${note.dashboard}`}`,
   );
 }
 

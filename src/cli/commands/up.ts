@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { App } from '../../app.ts';
 import type { Config } from '../../config.ts';
 import { DEFAULT_LISTEN, type ListenAddress } from '../../dashboard/listen-address.ts';
+import type { Dashboard } from '../../dashboard/server.ts';
 import { saveError } from '../../domain/errors.ts';
 import { digestEnvironment } from '../../environment-digest.ts';
 import { homeFiles, lockHome, writeUpNote } from '../../home.ts';
@@ -64,13 +65,14 @@ async function up(context: CommandContext, options: UpOptions): Promise<void> {
   stack.use(
     await startWorkers({ app, pools: pools ? DEFAULT_POOLS : [], site: site ?? null, schedules: true, log }),
   );
-  const environment = digestEnvironment(process.env);
-  stack.use(await writeUpNote(config.home, { pid: process.pid, redisUrl, environment }));
+  const served = dashboard ? await serveDashboard({ app, listen, log }) : null;
+  stack.use(served);
+  const note = { pid: process.pid, redisUrl, environment: digestEnvironment(process.env) };
+  stack.use(await writeUpNote(config.home, { ...note, dashboard: served?.url ?? null }));
   log(
     'info',
     `Landfall is up in ${config.home}${pools ? `, pools: ${DEFAULT_POOLS.map(({ stage, concurrency }) => `${stage}×${concurrency}`).join(' ')}` : ', without pools'}${site === undefined ? '' : ` at site ${site}`}`,
   );
-  if (dashboard) stack.use(await serveDashboard({ app, listen, log }));
   if (!interrupted.aborted) await once(interrupted, 'abort');
   log('info', 'Landfall is going down; running jobs are given back');
 }
@@ -80,14 +82,14 @@ async function serveDashboard(of: {
   app: App;
   listen: ListenAddress | undefined;
   log: Log;
-}): Promise<AsyncDisposable> {
+}): Promise<Dashboard | null> {
   const { app, listen, log } = of;
   if (listen !== undefined) return await openDashboard({ app, listen, log });
   try {
     return await openDashboard({ app, listen: DEFAULT_LISTEN, log });
   } catch (error) {
     log('warn', `This \`up\` serves no dashboard. ${saveError(error).message}`);
-    return { async [Symbol.asyncDispose]() {} };
+    return null;
   }
 }
 
