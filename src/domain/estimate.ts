@@ -7,6 +7,7 @@ import { isWindowOver, lastRollbackAt, phaseOf } from './advance-wave.ts';
 import { rateInForce } from './bandwidth-plan.ts';
 import { formatByteRate } from './byte-rate.ts';
 import { formatBytes } from './byte-size.ts';
+import { stepKey } from './job.ts';
 import type { MachineRecord } from './machine-record.ts';
 import { measureStages, type StageTimes } from './measured-stages.ts';
 import { playThrough } from './play-through.ts';
@@ -50,7 +51,7 @@ export type EstimateInput = {
 
 /** The rate is that of the last so many samples, of 10 s each in which something moved: five minutes. */
 const RATE_SAMPLES = 30;
-/** Fewer than these say nothing: the first seconds of a copy are no rate. */
+/** Fewer than these say nothing, the first seconds of a copy are no rate: then whole uploads tell, where some are done. */
 const LEAST_SAMPLES = 3;
 /** What moved longer ago than this may have moved on another line. */
 const RATE_AGE_MS = 60 * 60_000;
@@ -103,12 +104,28 @@ function whenStarting({ window }: RunRecord, now: number): number {
   return window === null ? now : Math.max(now, window.opensAt);
 }
 
-function rateHeld({ samples, everyMs, now }: EstimateInput): number {
+function rateHeld(input: EstimateInput): number {
+  const { samples, everyMs, now } = input;
   const recent = samples.filter(({ at }) => now - at < RATE_AGE_MS).slice(-RATE_SAMPLES);
   // The newest is still being written.
   const whole = recent.filter(({ at }) => at + everyMs <= now);
-  if (whole.length < LEAST_SAMPLES) return 0;
+  if (whole.length < LEAST_SAMPLES) return rateOfUploads(input);
   return sum(whole.map(({ bytesPerSecond }) => bytesPerSecond)) / whole.length;
+}
+
+/** Of those that are done, each from its start to its end: several at once had no less together. 0: none is. */
+function rateOfUploads({ machines, progress, now }: EstimateInput): number {
+  const doneBytes = new Map(progress.map((each) => [`${each.machine} ${each.step}`, each.doneBytes]));
+  let [bytes, elapsedMs] = [0, 0];
+  for (const { machine, steps } of machines)
+    for (const step of Object.values(steps)) {
+      const { stage, state, startedAt, endedAt } = step;
+      if (stage !== 'upload' || state !== 'done' || startedAt === null || endedAt === null) continue;
+      if (now - endedAt > RATE_AGE_MS) continue;
+      bytes += doneBytes.get(`${machine.name} ${stepKey(step)}`) ?? 0;
+      elapsedMs += endedAt - startedAt;
+    }
+  return elapsedMs === 0 ? 0 : (bytes / elapsedMs) * 1000;
 }
 
 function limitAt({ run, limitSet }: EstimateInput, at: number): number | null {

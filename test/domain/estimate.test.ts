@@ -163,6 +163,18 @@ describe('an estimate', () => {
     expect(minutes(estimateRun({ ...input, run, machines: [a, c] }).endsAt)).toBe(30 + 32 + 10);
   });
 
+  it('goes by whole uploads that are done while too little was seen of the line, by no old ones', () => {
+    const input = halfWay();
+    const [a, ...others] = input.machines as [MachineRecord, ...MachineRecord[]];
+    const ended = (endedAt: number): MachineRecord =>
+      through(a, 'landed', { ...LANDED, upload: [endedAt - 16 * MINUTE, endedAt] });
+    const estimated = (endedAt: number) =>
+      estimateRun({ ...input, machines: [ended(endedAt), ...others], samples: samplesOf(MIB, 2) });
+    // 32 MiB in 16 minutes, of which 52 are left.
+    expect(minutes(estimated(NOW - MINUTE).endsAt)).toBe(26 + 10);
+    expect(estimated(NOW - 61 * MINUTE)).toMatchObject({ endsAt: null, verdict: 'unknown' });
+  });
+
   it('is unknown, and says why, while no rate or no stage was measured', () => {
     const unmoved = estimateRun({ ...halfWay(), samples: samplesOf(MIB / 60, 2) });
     expect(unmoved).toMatchObject({ verdict: 'unknown', endsAt: null, bytesPerSecond: 0 });
