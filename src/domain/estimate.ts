@@ -117,12 +117,13 @@ function rateHeld(input: EstimateInput): number {
 function rateOfUploads({ machines, progress, now }: EstimateInput): number {
   const doneBytes = new Map(progress.map((each) => [`${each.machine} ${each.step}`, each.doneBytes]));
   let [bytes, elapsedMs] = [0, 0];
-  for (const { machine, steps } of machines)
+  for (const { machine, steps, prepared } of machines)
     for (const step of Object.values(steps)) {
-      const { stage, state, startedAt, endedAt } = step;
+      const { stage, disk, state, startedAt, endedAt } = step;
       if (stage !== 'upload' || state !== 'done' || startedAt === null || endedAt === null) continue;
       if (now - endedAt > RATE_AGE_MS) continue;
-      bytes += doneBytes.get(`${machine.name} ${stepKey(step)}`) ?? 0;
+      const whole = prepared[disk ?? '']?.dataBytes ?? 0;
+      bytes += doneBytes.get(`${machine.name} ${stepKey(step)}`) ?? whole;
       elapsedMs += endedAt - startedAt;
     }
   return elapsedMs === 0 ? 0 : (bytes / elapsedMs) * 1000;

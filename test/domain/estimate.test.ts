@@ -168,10 +168,15 @@ describe('an estimate', () => {
     const [a, ...others] = input.machines as [MachineRecord, ...MachineRecord[]];
     const ended = (endedAt: number): MachineRecord =>
       through(a, 'landed', { ...LANDED, upload: [endedAt - 16 * MINUTE, endedAt] });
-    const estimated = (endedAt: number) =>
-      estimateRun({ ...input, machines: [ended(endedAt), ...others], samples: samplesOf(MIB, 2) });
-    // 32 MiB in 16 minutes, of which 52 are left.
+    const estimated = (endedAt: number, over: Partial<EstimateInput> = {}) =>
+      estimateRun({ ...input, machines: [ended(endedAt), ...others], samples: samplesOf(MIB, 2), ...over });
+    // 32 MiB in 16 minutes; 52 MiB are left.
     expect(minutes(estimated(NOW - MINUTE).endsAt)).toBe(26 + 10);
+    // Whoever looks knows no progress of what is done: then what convert counted.
+    const prepared = { '0': { form: { kind: 'blocks', blockBytes: MIB } as const, dataBytes: 32 * MIB } };
+    const machines = [{ ...ended(NOW - MINUTE), prepared }, ...others];
+    const progress = input.progress.filter(({ machine }) => machine !== 'a');
+    expect(minutes(estimated(NOW - MINUTE, { machines, progress }).endsAt)).toBe(26 + 10);
     expect(estimated(NOW - 61 * MINUTE)).toMatchObject({ endsAt: null, verdict: 'unknown' });
   });
 
