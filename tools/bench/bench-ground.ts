@@ -4,10 +4,12 @@ import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatBytes } from '../../src/domain/byte-size.ts';
+import { startTool } from '../../src/processes/child.ts';
 import { makeScratchFolder, sweepScratchFolders } from '../../src/processes/scratch-folder.ts';
 import { startRedisServer } from '../../src/state/redis-server.ts';
 import { type Cloud, startCloud } from './cloud.ts';
 import { makeGuestDisk } from './guest-disk.ts';
+import type { Standstill } from './standstills.ts';
 import { runTransfer } from './transfer.ts';
 import type { TransferFigures, UploadJob } from './transfer-job.ts';
 
@@ -29,6 +31,8 @@ export type BenchGround = AsyncDisposable & {
   /** Keeps what a worker told of itself, for those who look at all of them. */
   keep(figures: TransferFigures): TransferFigures;
   kept: readonly TransferFigures[];
+  /** When a process that does nothing stood still: it runs beside all benches. */
+  idle: readonly Standstill[];
   say(line: string): void;
 };
 
@@ -45,6 +49,8 @@ export type GroundOptions = {
 /** Guests' disks of 1 and 2 GiB, the two of the bench `memory` with 4 GiB each, and what its cloud keeps of those. */
 const NEEDED_BYTES = 16 * 2 ** 30;
 
+const IDLE_PROCESS = join(import.meta.dirname, 'idle-process.ts');
+
 /** In memory: the folders of workers' sockets would count among the bytes that they write to disks. */
 const SOCKET_PARENT = '/dev/shm';
 
@@ -57,6 +63,15 @@ export async function openBenchGround({ runs, sizeBytes, signal, say }: GroundOp
   const redis = stack.use(await startRedisServer({ folder: join(folder, 'redis'), log: say }));
   const guests = new Map<number, Promise<string>>();
   const kept: TransferFigures[] = [];
+  const idle: Standstill[] = [];
+  stack.use(
+    await startTool({
+      command: process.execPath,
+      args: [IDLE_PROCESS],
+      signal,
+      onLine: (line) => idle.push(JSON.parse(line) as Standstill),
+    }),
+  );
   const openFolder = async () => {
     const path = await mkdtemp(join(folder, 'bench-'));
     return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
@@ -84,6 +99,7 @@ export async function openBenchGround({ runs, sizeBytes, signal, say }: GroundOp
     runs,
     say,
     kept,
+    idle,
     keep,
     uploadJob,
     environmentOf,

@@ -34,8 +34,9 @@ export type Measured = Omit<BenchRow, 'landfall' | 'peer' | 'ratio' | 'runs' | '
 
 export function toRow({ ratio: direction, by = 'median', ...measured }: Measured): BenchRow {
   const { each, goal } = measured;
-  const landfall = by === 'worst' ? Math.max(...each.landfall) : median(each.landfall);
-  const peer = each.peer.length === 0 ? null : median(each.peer);
+  const counting = by === 'worst' ? (values: readonly number[]) => Math.max(...values) : median;
+  const landfall = counting(each.landfall);
+  const peer = each.peer.length === 0 ? null : counting(each.peer);
   const ratio = ratioOf({ direction, landfall, peer });
   const judged = goal.of === 'ratio' ? ratio : landfall;
   const isReached =

@@ -54,7 +54,7 @@ async function measure(
       take(await bench.run(ground));
     }
     console.log('\nall workers of all benches');
-    take(collectiveRows(ground.kept));
+    take(collectiveRows(ground.kept, ground.idle));
   }
   if (jsonFile !== null) await writeFile(jsonFile, `${JSON.stringify(rows, null, 2)}\n`);
 }

@@ -1,6 +1,7 @@
 /** What a bench asks of a worker process, and what that answers, as JSON lines on its standard output. */
 import type { UploadForm } from '../../src/domain/image.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
+import type { Standstill } from './standstills.ts';
 
 export type TransferJob =
   /** Reads an NBD export to nothing. */
@@ -28,8 +29,10 @@ export type TransferFigures = {
   cpuMs: number;
   /** The process's peak of resident memory, from its start on (VmHWM). */
   peakBytes: number;
-  /** The longest that the event loop served nothing. */
+  /** The longest that the event loop served nothing, by the wall clock. */
   worstBlockMs: number;
+  /** When it served nothing for 20 ms or longer. */
+  standstills: readonly Standstill[];
   /** Length of what it left at the target; 0 where that is nothing. */
   artifactBytes: number;
   /** What the process wrote to disks, and what is in staging at its end. */
