@@ -20,7 +20,7 @@ export function collectiveRows(kept: readonly TransferFigures[], idle: readonly 
         landfall: kept.map((figures) => ownBlockMs(figures, idle)),
         peer: kept.map(({ worstBlockMs }) => worstBlockMs),
       },
-      against: 'with what an idle process stood still, too,',
+      against: 'by the wall clock',
       goal: { of: 'landfall', atMost: MAX_BLOCK_MS },
     }),
     toRow({
@@ -34,7 +34,7 @@ export function collectiveRows(kept: readonly TransferFigures[], idle: readonly 
   ];
 }
 
-/** The longest that the worker's event loop served nothing while the machine served others. */
+/** The longest that the worker's event loop served nothing, without what it waited for the machine. */
 function ownBlockMs({ worstBlockMs, standstills }: TransferFigures, idle: readonly Standstill[]): number {
   const own = standstills.map((standstill) => ownPartMs(standstill, idle));
   return Math.max(Math.min(worstBlockMs, STANDSTILL_MS), ...own);
