@@ -33,9 +33,12 @@ export type DashboardSite = AsyncDisposable & {
 /** `people`: who logs in, by name; without them, whoever is on this machine may do everything. */
 export async function openDashboardSite({
   people = {},
+  environment = {},
   pageFolder,
 }: {
   people?: Readonly<Record<string, Role>>;
+  /** Settings beside those of the home and of Redis. */
+  environment?: Readonly<Record<string, string>>;
   /** Left out: one with nothing in it. */
   pageFolder?: string;
 } = {}): Promise<DashboardSite> {
@@ -43,7 +46,10 @@ export async function openDashboardSite({
   const folder = await mkdtemp(join(tmpdir(), 'landfall-dashboard-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const redis = stack.use(await startTestRedis());
-  const config = readConfig({ LANDFALL_HOME: folder, REDIS_URL: redis.url, HOME: folder }, folder);
+  const config = readConfig(
+    { ...environment, LANDFALL_HOME: folder, REDIS_URL: redis.url, HOME: folder },
+    folder,
+  );
   const tokens = new Map<string, string>();
   for (const [name, role] of Object.entries(people)) {
     const entry = { name, role, expires: null, replaces: false, now: new Date() };

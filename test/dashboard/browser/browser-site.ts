@@ -27,11 +27,13 @@ export type Tab = AsyncDisposable & { page: Page; context: BrowserContext; compl
 
 export async function openBrowserSite({
   people = {},
+  environment = {},
 }: {
   people?: Readonly<Record<string, Role>>;
+  environment?: Readonly<Record<string, string>>;
 } = {}): Promise<BrowserSite> {
   await using stack = new AsyncDisposableStack();
-  const site = stack.use(await openDashboardSite({ people, pageFolder: PAGE_FOLDER }));
+  const site = stack.use(await openDashboardSite({ people, environment, pageFolder: PAGE_FOLDER }));
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
   stack.defer(() => browser.close());
   const owned = stack.move();

@@ -20,6 +20,10 @@ export function LoginPage() {
     if (isIn && isHere && session.login !== 'none') navigate(to, { replace: true });
   }, [isIn, isHere, session, to, navigate]);
   if (session === null) return null;
+  const enter = (): void => {
+    reload();
+    if (isHere) navigate(to, { replace: true });
+  };
   if (session.user !== null) {
     return (
       <>
@@ -35,14 +39,16 @@ export function LoginPage() {
     <div className={styles.card}>
       <PageHead title="Log in to Landfall" tabTitle="Log in" />
       {session.login === 'oidc' ? (
-        <OidcButton to={to} />
+        <>
+          <OidcButton to={to} />
+          {/* The night on which the provider is away is the wrong one to be locked out. */}
+          <details className={styles.instead}>
+            <summary>With a token instead</summary>
+            <TokenForm onLoggedIn={enter} />
+          </details>
+        </>
       ) : (
-        <TokenForm
-          onLoggedIn={() => {
-            reload();
-            if (isHere) navigate(to, { replace: true });
-          }}
-        />
+        <TokenForm onLoggedIn={enter} />
       )}
       <p className={styles.version}>Landfall {session.version}</p>
     </div>

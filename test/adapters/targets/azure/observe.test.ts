@@ -36,12 +36,15 @@ const refuse = (action: string, status: number, code: string, more: object = {})
 describe('a machine that runs', () => {
   test('is seen with its console, its screen as PNG, and its agent', async () => {
     await expect.poll(async () => (await look()).console, { timeout: 20_000 }).toContain('web01 login:');
-    const { state, checks, screenshot } = await look();
+    // The agent reports in its own time.
+    await expect
+      .poll(async () => (await look()).checks, { timeout: 20_000 })
+      .toEqual([
+        { name: 'provisioning', state: 'ok', detail: 'Provisioning succeeded' },
+        { name: 'VM agent', state: 'ok', detail: '2.0 Guest Agent is running' },
+      ]);
+    const { state, screenshot } = await look();
     expect(state).toBe('running');
-    expect(checks).toEqual([
-      { name: 'provisioning', state: 'ok', detail: 'Provisioning succeeded' },
-      { name: 'VM agent', state: 'ok', detail: '2.0 Guest Agent is running' },
-    ]);
     const { width, height } = PNG.sync.read(Buffer.from(screenshot ?? []));
     expect(width * height).toBeGreaterThan(100_000);
   });
