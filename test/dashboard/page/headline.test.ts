@@ -25,6 +25,14 @@ test('where nothing is in trouble, nothing is said of it', () => {
   expect(headlineOf(makeRun({ troubled: 0 }), NOW).trouble).toBeNull();
 });
 
+test('who went back is told, and that the window is made by the rest only', () => {
+  const run = makeRun({ troubled: 0 }, { 'rolled-back': 1 });
+  expect(sayHeadline(run, NOW)).toMatch(
+    /, 1 rolled back, the rest makes the window with 1 h 10 min to spare$/,
+  );
+  expect(headlineOf(run, NOW).back).toMatchObject({ tone: 'back', shape: 'back' });
+});
+
 describe('of a window it says', () => {
   const opensAt = NOW + 2 * HOUR_MS;
   const window = { ...makeRun().window, opensAt, closesAt: opensAt + HOUR_MS } as RunSummary['window'];

@@ -43,6 +43,13 @@ describe('the overview', () => {
     );
   });
 
+  test('says who went back, also where nobody need act', () => {
+    const run = makeRun({ troubled: 0 }, { 'rolled-back': 1 });
+    expect(sayOverview(groupRuns([run], NOW), NOW)).toBe(
+      '1 run live, nothing in trouble, 1 machine rolled back',
+    );
+  });
+
   test('says when the next window opens where nothing runs', () => {
     const coming = makeRuns().filter(({ id }) => id === 'erp-1');
     expect(sayOverview(groupRuns(coming, NOW), NOW)).toBe(

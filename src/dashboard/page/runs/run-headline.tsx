@@ -18,7 +18,7 @@ export function RunHeadline({
   now: number;
   isLink?: boolean;
 }) {
-  const { progress, trouble, window } = headlineOf(run, now);
+  const { progress, trouble, back, window } = headlineOf(run, now);
   const address = `/runs/${encodeURIComponent(run.id)}`;
   return (
     <p className={styles.headline}>
@@ -37,6 +37,12 @@ export function RunHeadline({
           <Link href={`${address}?only=failing`} className={styles.trouble} onClick={showMachines}>
             <ClaimText claim={trouble} />
           </Link>
+        </>
+      )}
+      {back !== null && (
+        <>
+          {', '}
+          <ClaimText claim={back} />
         </>
       )}
       {window !== null && (

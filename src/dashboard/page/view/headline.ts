@@ -4,18 +4,23 @@ import { isOver, MACHINE_SIGNS, type Sign, type Tone, VERDICT_SIGNS } from '../s
 import { formatDuration } from './sizes.ts';
 
 export type Claim = { text: string; tone: Tone | null; shape: Sign['shape'] | null };
-/** Read one after the other they are the sentence. */
-export type Headline = { progress: Claim; trouble: Claim | null; window: Claim | null };
+/** Read one after the other they are the sentence. `back`: what is lost to this window, though nobody need act at once. */
+export type Headline = { progress: Claim; trouble: Claim | null; back: Claim | null; window: Claim | null };
 
 const PLAIN = { tone: null, shape: null };
 
 export function headlineOf(run: RunSummary, now: number): Headline {
-  return { progress: progressOf(run), trouble: troubleOf(run), window: windowOf(run, now) };
+  return {
+    progress: progressOf(run),
+    trouble: troubleOf(run),
+    back: backOf(run),
+    window: windowOf(run, now),
+  };
 }
 
 export function sayHeadline(run: RunSummary, now: number): string {
-  const { progress, trouble, window } = headlineOf(run, now);
-  const claims = [progress, trouble, window].filter((claim) => claim !== null);
+  const { progress, trouble, back, window } = headlineOf(run, now);
+  const claims = [progress, trouble, back, window].filter((claim) => claim !== null);
   return `${run.id}: ${claims.map(({ text }) => text).join(', ')}`;
 }
 
@@ -32,7 +37,11 @@ export function sharesOf(run: RunSummary): { tone: Tone; word: string; machines:
     { tone: 'go', word: 'moving', machines: counts.moving },
     { tone: 'bad', word: 'failed', machines: counts.failed },
     { tone: 'warn', word: 'held', machines: counts.held },
-    { tone: 'back', word: 'going back or back', machines: counts['rolling-back'] + counts['rolled-back'] },
+    {
+      tone: 'back',
+      word: 'rolling or rolled back',
+      machines: counts['rolling-back'] + counts['rolled-back'],
+    },
     { tone: 'idle', word: 'waiting', machines: rest },
     {
       tone: 'idle',
@@ -55,6 +64,11 @@ function progressOf(run: RunSummary): Claim {
 
 function troubleOf({ troubled }: RunSummary): Claim | null {
   return troubled === 0 ? null : { text: `${troubled} in trouble`, tone: 'bad', shape: 'cross' };
+}
+
+function backOf({ counts }: RunSummary): Claim | null {
+  const machines = counts['rolled-back'];
+  return machines === 0 ? null : { text: `${machines} rolled back`, tone: 'back', shape: 'back' };
 }
 
 function windowOf(run: RunSummary, now: number): Claim | null {
@@ -82,15 +96,16 @@ function pick({ tone, shape }: Sign): Pick<Claim, 'tone' | 'shape'> {
   return { tone, shape };
 }
 
-function verdictOf({ window, estimate }: RunSummary, now: number): string {
+function verdictOf({ window, estimate, counts }: RunSummary, now: number): string {
   if (window === null) return '';
   const { endsAt, verdict } = estimate;
   const { closesAt, rollbackBy } = window;
   switch (verdict) {
-    case 'makes-it':
-      return endsAt === null
-        ? 'makes its window'
-        : `makes its window with ${formatDuration(closesAt - endsAt)} to spare`;
+    case 'makes-it': {
+      // The estimate leaves out what went back: the run as it was planned does not make it.
+      const makesIt = counts['rolled-back'] === 0 ? 'makes its window' : 'the rest makes the window';
+      return endsAt === null ? makesIt : `${makesIt} with ${formatDuration(closesAt - endsAt)} to spare`;
+    }
     case 'at-risk':
       return endsAt === null || endsAt <= rollbackBy
         ? 'may miss its window'

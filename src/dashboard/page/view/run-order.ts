@@ -49,7 +49,9 @@ export function sayOverview({ live, coming }: RunGroups, now: number): string {
   const isLate = live.filter(({ estimate }) => estimate.verdict === 'misses-it').length;
   const late = isLate === 0 ? '' : `, ${count(isLate, 'window')} will be missed`;
   const trouble = troubled === 0 ? 'nothing in trouble' : `${count(troubled, 'machine')} in trouble`;
-  return `${count(live.length, 'run')} live, ${trouble}${late}`;
+  const gone = live.reduce((sum, run) => sum + run.counts['rolled-back'], 0);
+  const back = gone === 0 ? '' : `, ${count(gone, 'machine')} rolled back`;
+  return `${count(live.length, 'run')} live, ${trouble}${back}${late}`;
 }
 
 function isFarOff({ status, window, standsStill }: RunSummary, now: number): boolean {

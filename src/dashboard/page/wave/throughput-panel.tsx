@@ -26,7 +26,9 @@ export function ThroughputPanel({ run }: { run: RunSummary }) {
               <ThroughputChart throughput={value} zone={run.window?.timezone ?? null} />
               <p className={styles.legend} aria-hidden="true">
                 <span className={styles.rate}>rate of all workers together</span>
-                <span className={styles.limit}>limit</span>
+                {value.samples.some(({ limitBytesPerSecond }) => limitBytesPerSecond !== null) && (
+                  <span className={styles.limit}>limit</span>
+                )}
               </p>
             </>
           )}

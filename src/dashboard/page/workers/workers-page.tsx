@@ -30,7 +30,8 @@ export default function WorkersPage() {
   }
   const hosts = groupByHost(value.workers);
   const paused = value.pools.filter(({ isPaused }) => isPaused).length;
-  const jobs = value.workers.reduce((sum, worker) => sum + worker.jobs.length, 0);
+  // As the table below counts: what workers tell with their heartbeats is some seconds old.
+  const jobs = value.pools.reduce((sum, { active }) => sum + active, 0);
   const title = `${count(value.workers.length, 'worker')} on ${count(hosts.length, 'host')}, ${count(jobs, 'step')} at work${paused === 0 ? '' : `, ${count(paused, 'pool')} paused`}`;
   return (
     <>
