@@ -19,8 +19,14 @@ const TIMEOUT_MS = 600_000;
 const SIZES = { desk: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } } as const;
 const SETTLE_MS = 1_500;
 
-/** `press`: the buttons to it, one after the other. */
-type Shot = { name: string; path: string; press?: readonly string[]; size?: keyof typeof SIZES };
+/** `press`: the buttons to it, one after the other. `tick`: then the one box that is there. */
+type Shot = {
+  name: string;
+  path: string;
+  press?: readonly string[];
+  tick?: boolean;
+  size?: keyof typeof SIZES;
+};
 
 const signal = AbortSignal.timeout(TIMEOUT_MS);
 const url = Promise.withResolvers<string>();
@@ -60,7 +66,12 @@ await take(browser, base, [
   { name: 'trouble', path: `/runs/${run}/machines/old-batch` },
   { name: 'audit', path: `/runs/${run}/audit` },
   { name: 'queues', path: '/queues' },
-  { name: 'dialog', path: `/runs/${run}/machines/crm-db`, press: ['More actions …', 'Roll back'] },
+  {
+    name: 'dialog',
+    path: `/runs/${run}/machines/crm-db`,
+    press: ['More actions …', 'Roll back'],
+    tick: true,
+  },
 ]);
 await takeLogin(browser);
 
@@ -107,12 +118,13 @@ async function takeLogin(of: Browser): Promise<void> {
 }
 
 async function take(of: Browser, base: string, shots: readonly Shot[]): Promise<void> {
-  for (const { name, path, press = [], size = 'desk' } of shots) {
+  for (const { name, path, press = [], tick = false, size = 'desk' } of shots) {
     for (const colorScheme of ['light', 'dark'] as const) {
       const page = await of.newPage({ viewport: SIZES[size], colorScheme });
       await page.goto(base + path);
       await page.locator('h1, header, #root').first().waitFor();
       for (const button of press) await page.getByRole('button', { name: button, exact: true }).click();
+      if (tick) await page.getByRole('dialog').getByRole('checkbox').check();
       await sleep(SETTLE_MS);
       await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`) });
       await page.close();

@@ -39,6 +39,8 @@ export function machinesLeft(known: Known, times: StageTimes): { left: MachineLe
   const left = landing.map((record) => leftOf(record, { progress, share, times, now: known.now }));
   const because: string[] = [];
   if (held.length > 0) because.push(`Not counted, since they are held: ${nameSome(held)}.`);
+  const back = machines.filter(({ status }) => status === 'rolling-back' || status === 'rolled-back');
+  if (back.length > 0) because.push(`Not counted, since they went back to their source: ${nameSome(back)}.`);
   const stranded = going.filter((record) => !landing.includes(record));
   if (stranded.length > 0)
     because.push(`Not counted, since what they come after will not land by itself: ${nameSome(stranded)}.`);

@@ -146,7 +146,7 @@ export function holdsLandingData(record: MachineRecord): boolean {
 function landed({ id }: RunRecord, names: readonly string[]): LandfallError {
   return new LandfallError({
     code: 'conflict',
-    message: `Nothing was rolled back: ${names.join(', ')} of ${id} may be in service where ${names.length === 1 ? 'it' : 'they'} landed. A rollback deletes the landing with all that was written there since, and the source runs again as it was when it was shut down. Say that this may be lost (--discard-landing-data, in the dashboard a box to tick), or name the other machines.`,
+    message: `Nothing was rolled back: ${names.join(', ')} of ${id} may be in service where ${names.length === 1 ? 'it' : 'they'} landed. A rollback deletes the landing with all that was written there since, and the source runs again as it was when it was shut down. Say that this may be lost with --discard-landing-data, or name the other machines.`,
     context: { run: id },
   });
 }

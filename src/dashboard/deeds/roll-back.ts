@@ -53,9 +53,15 @@ function previewRollBack({ run, machines, all, action }: DeedInput): Preview {
     refusal:
       back.length + unbegun.length === 0
         ? 'None of these can be taken back: they are back, or on the way.'
-        : refusalOf(() => refuseRollBack({ run, machines, discardsLandingData })),
+        : (refusalOf(() => refuseRollBack({ run, machines, discardsLandingData: true })) ??
+          (discardsLandingData || landed.length === 0 ? null : needsWord(landed))),
     isReversible: false,
   };
+}
+
+/** The page has a box to tick for what a command says by an option. */
+function needsWord(landed: readonly MachineRecord[]): string {
+  return `${nameSome(namesOf(landed))} may be in service by now. Tick the box if what was written there since may be lost, or choose other machines.`;
 }
 
 function describeLoss(landed: readonly MachineRecord[]): string[] {

@@ -20,7 +20,7 @@ test('where there is no sample the rate goes to nought and does not slope', () =
 
 test('what the chart shows is told in words', () => {
   expect(sayThroughput({ everyMs: 10_000, samples: [sample(0, 50), sample(50_000, 70)] })).toBe(
-    '70.0 MiB/s at last, 60.0 MiB/s on average while something moved, 70.0 MiB/s at most, over 1 min; the limit is 100 MiB/s.',
+    '73.4 MB/s at last, 62.9 MB/s on average while something moved, 73.4 MB/s at most, over 1 min; the limit is 105 MB/s.',
   );
   expect(sayThroughput({ everyMs: 10_000, samples: [] })).toBe('Nothing has moved yet.');
 });

@@ -1,6 +1,7 @@
 /** Sizes, rates, durations and counts as a person reads them. */
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
+const RATE_UNITS = ['B', 'kB', 'MB', 'GB'] as const;
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -8,17 +9,22 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** `1.4 GiB`: three digits say enough. */
 export function formatBytes(bytes: number): string {
-  let value = Math.max(0, bytes);
-  let unit = 0;
-  while (value >= 1023.5 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 ? Math.round(value) : threeDigits(value)} ${UNITS[unit]}`;
+  return inUnits(bytes, UNITS, 1024);
 }
 
+/** `1.4 MB/s`: decimal, as links are sold, limits are given and commands say it. */
 export function formatRate(bytesPerSecond: number): string {
-  return `${formatBytes(bytesPerSecond)}/s`;
+  return `${inUnits(bytesPerSecond, RATE_UNITS, 1000)}/s`;
+}
+
+function inUnits(amount: number, units: readonly string[], step: number): string {
+  let value = Math.max(0, amount);
+  let unit = 0;
+  while (value >= step - 0.5 && unit < units.length - 1) {
+    value /= step;
+    unit += 1;
+  }
+  return `${unit === 0 ? Math.round(value) : threeDigits(value)} ${units[unit]}`;
 }
 
 function threeDigits(value: number): string {

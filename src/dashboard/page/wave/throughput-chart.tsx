@@ -4,7 +4,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { Throughput } from '../../api/run.ts';
 import { watchColours } from '../theme/use-theme.ts';
-import { formatBytes } from '../view/sizes.ts';
+import { formatRate } from '../view/sizes.ts';
 import { seriesOf } from '../view/throughput.ts';
 import styles from './throughput.module.css';
 
@@ -78,9 +78,9 @@ const CLOCK_LABELS: uPlot.Axis.Values = [
   [1, '{HH}:{mm}:{ss}', '\n{D} {MMM}', null, '\n{D} {MMM}', null, null, null, 1],
 ];
 
-/** At most five lines, at 1, 2 or 5 of a binary unit: `256 MiB/s` and not `262 144 000`. */
+/** At most five lines, at 1, 2 or 5 of a unit. */
 function byteSplits(_plot: uPlot, _axis: number, low: number, high: number): number[] {
-  const unit = 1024 ** Math.max(0, Math.floor(Math.log(Math.max(high, 1)) / Math.log(1024)));
+  const unit = 1000 ** Math.max(0, Math.floor(Math.log10(Math.max(high, 1)) / 3));
   const step =
     [0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 250]
       .map((each) => each * unit)
@@ -89,7 +89,7 @@ function byteSplits(_plot: uPlot, _axis: number, low: number, high: number): num
 }
 
 function rateLabel(bytesPerSecond: number): string {
-  return bytesPerSecond === 0 ? '0' : `${formatBytes(bytesPerSecond).replace(/\.0+ /, ' ')}/s`;
+  return bytesPerSecond === 0 ? '0' : formatRate(bytesPerSecond).replace(/\.0+ /, ' ');
 }
 
 /** A canvas knows no `light-dark()`: the browser works it out for an element. */
