@@ -35,6 +35,8 @@ export type Dashboard = AsyncDisposable & { url: string };
 
 /** A selection of 10,000 machines by name. */
 const MAX_BODY_BYTES = 2 * 1024 ** 2;
+/** To send a request, not to be answered: strangers could hold theirs open for ever. */
+const REQUEST_MS = 60_000;
 
 /** Throws `conflict` where its port is taken. */
 export async function startDashboard(options: DashboardOptions): Promise<Dashboard> {
@@ -45,6 +47,7 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   const server = Fastify({
     ...access.serverOptions,
     bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_MS,
     routerOptions: { maxParamLength: 1_000 },
     // What is open for long ends by its hub; the rest is cut off.
     forceCloseConnections: true,

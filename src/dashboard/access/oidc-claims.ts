@@ -5,6 +5,10 @@ import { oneLine } from './one-line.ts';
 import type { OidcSettings } from './settings.ts';
 import { highestRole } from './user.ts';
 
+/** https://openid.net/specs/openid-connect-core-1_0.html#StandardClaims */
+const EMAIL = 'email';
+const VERIFIED = 'email_verified';
+
 export type Claims = Readonly<Record<string, unknown>>;
 
 const EVERYBODY = '*';
@@ -14,13 +18,21 @@ const MAX_NAME_CHARS = 100;
 export function nameOfPerson(claims: Claims, { nameClaim, issuer }: OidcSettings): string {
   const told = claimAt(claims, nameClaim);
   const name = typeof told === 'string' ? oneLine(told, MAX_NAME_CHARS) : '';
-  // An address that nobody confirmed may be somebody else's.
-  const isForeign = nameClaim === 'email' && claims.email_verified === false;
+  // An address that nobody confirmed may be somebody else's. Some providers say it as text.
+  const isForeign = nameClaim === EMAIL && claims[VERIFIED] !== true && claims[VERIFIED] !== 'true';
   if (name !== '' && !isForeign) return name;
   throw new LandfallError({
     code: 'target-refused',
     message: `${issuer.href} does not say who logged in: the claim ${nameClaim} is ${isForeign ? 'not verified' : 'missing'}. Let it tell that claim, or name another in LANDFALL_OIDC_NAME_CLAIM (\`sub\` is always there).`,
   });
+}
+
+/** What must be known of somebody; the names of claims within claims have dots. */
+export function wantedClaims({
+  nameClaim,
+  roleClaim,
+}: Pick<OidcSettings, 'nameClaim' | 'roleClaim'>): string[] {
+  return [nameClaim, roleClaim, ...(nameClaim === EMAIL ? [VERIFIED] : [])];
 }
 
 /** null: nothing that they have gives a role. */

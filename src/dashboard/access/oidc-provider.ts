@@ -21,7 +21,7 @@ import {
 } from 'openid-client';
 import { asLandfallError, LandfallError } from '../../domain/errors.ts';
 import { isLoopbackName } from './host-names.ts';
-import { type Claims, nameOfPerson, roleOfPerson } from './oidc-claims.ts';
+import { type Claims, nameOfPerson, roleOfPerson, wantedClaims } from './oidc-claims.ts';
 import { oneLine } from './one-line.ts';
 import type { OidcSettings } from './settings.ts';
 import type { User } from './user.ts';
@@ -120,8 +120,7 @@ async function completeClaims(given: {
 }): Promise<Claims> {
   const { config, settings, claims, accessToken } = given;
   const top = (path: string): string => path.split('.')[0] ?? path;
-  const wanted = [settings.nameClaim, settings.roleClaim];
-  const isComplete = wanted.every((claim) => claim in claims || top(claim) in claims);
+  const isComplete = wantedClaims(settings).every((claim) => claim in claims || top(claim) in claims);
   if (isComplete || config.serverMetadata().userinfo_endpoint === undefined) return claims;
   return { ...(await fetchUserInfo(config, accessToken, claims.sub)), ...claims };
 }

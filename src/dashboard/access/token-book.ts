@@ -13,18 +13,23 @@ export type TokenBook = {
 
 export function createTokenBook({ file, log }: { file: string; log: Log }): TokenBook {
   let entries: readonly TokenEntry[] = [];
-  let readMark: string | null = null;
+  let reading: { mark: string; done: Promise<void> } | null = null;
 
+  const refresh = async (): Promise<void> => {
+    const mark = await markOf(file);
+    if (reading?.mark !== mark) reading = { mark, done: read(mark) };
+    // Whoever comes meanwhile is not judged by what was there before.
+    await reading.done;
+  };
   /**
    * A file that somebody is writing, or wrote wrongly, must not throw everybody out in the middle of a cutover: what it
    * held last goes on to count, and the log says so. A file that is gone holds nothing.
    */
-  const refresh = async (): Promise<void> => {
-    const mark = await markOf(file);
-    if (mark === readMark) return;
-    readMark = mark;
+  const read = async (mark: string): Promise<void> => {
     try {
-      entries = (await readTokenFile(file)) ?? [];
+      const found = (await readTokenFile(file)) ?? [];
+      // Unless it has changed again, and was read faster.
+      if (reading?.mark === mark) entries = found;
     } catch (error) {
       log('error', `${(error as Error).message} Until then the tokens that it held before count.`);
     }

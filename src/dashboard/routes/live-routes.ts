@@ -10,7 +10,8 @@ import { REFUSALS } from '../problem.ts';
 /** More open pages than that are a mistake, or meant badly. */
 const MOST_PAGES = 1_000;
 const STILL_IN_MS = 60_000;
-const EVENT_ID = /^\d+(-\d+)?$/;
+/** Numbers of 64 bits; a longer one is none of ours. */
+const EVENT_ID = /^\d{1,19}(-\d{1,19})?$/;
 
 export const liveRoutes: FastifyPluginAsyncZod<{ desk: Desk; access: Access }> = async (
   server,
@@ -20,6 +21,7 @@ export const liveRoutes: FastifyPluginAsyncZod<{ desk: Desk; access: Access }> =
   server.get(
     '/api/live',
     {
+      exposeHeadRoute: false,
       schema: {
         summary: 'Server-sent events: what is new of a run, or of all runs',
         description:
@@ -42,8 +44,11 @@ export const liveRoutes: FastifyPluginAsyncZod<{ desk: Desk; access: Access }> =
           ? run
           : (await redis.whileThere(() => desk.findRun(run))).id;
       const last = request.headers['last-event-id'] ?? lastEventId;
+      const { raw } = reply.hijack();
+      // It left while we looked: nobody would ever tell that it is gone.
+      if (raw.destroyed) return;
       const page = openEventSource({
-        raw: reply.hijack().raw,
+        raw,
         headers: reply.getHeaders(),
         heartbeat: () => healthMessage(redis.health()),
       });

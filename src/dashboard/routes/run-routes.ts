@@ -60,7 +60,7 @@ export const runRoutes: FastifyPluginAsyncZod<{ desk: Desk }> = async (server, {
           kind: z.enum(['all', 'audit']).default('all').describe('audit: who did what, and what came of it'),
           before: z
             .string()
-            .regex(/^\d+-\d+$/)
+            .regex(/^[1-9]\d{0,18}-\d{1,19}$/)
             .optional(),
           limit: z.coerce.number().int().min(1).max(1_000).default(200),
         }),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { offersFor, roleFor, sayMeant } from '../../../src/dashboard/page/view/offers.ts';
+import { offersFor, roleFor, sayMeant, selectionMeant } from '../../../src/dashboard/page/view/offers.ts';
 import { HOUR_MS, makeMachine, makeRun, NOW } from './fixture-run.ts';
 
 const run = makeRun();
@@ -7,6 +7,15 @@ const whole = { kind: 'run' } as const;
 const waiting = makeMachine(0);
 const moving = makeMachine(1, { status: 'moving' });
 const ERROR = { code: 'X', message: 'x', retryable: true };
+
+test('a commit is for the machines that were shown, another action for whoever is there then', () => {
+  const preview = { consequences: [], machines: ['db'], refusal: null, isReversible: false };
+  const on = { kind: 'all' } as const;
+  expect(selectionMeant({ action: 'commit', on }, preview)).toEqual({ kind: 'machines', names: ['db'] });
+  expect(selectionMeant({ action: 'commit', on }, null)).toEqual(on);
+  expect(selectionMeant({ action: 'hold', on }, preview)).toEqual(on);
+});
+
 const failed = makeMachine(2, { status: 'failed', isTroubled: true });
 const landed = makeMachine(3, { status: 'landed' });
 const committed = makeMachine(4, { status: 'landed', committedAt: NOW });

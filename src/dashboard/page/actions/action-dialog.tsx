@@ -15,7 +15,7 @@ import { Sentence } from '../components/sentence.tsx';
 import { api } from '../data/api.ts';
 import { useResource } from '../data/use-resource.ts';
 import { type DeedForm, readLocalMoment, whyNotYet, writeLocalMoment } from '../view/deed-form.ts';
-import { ACTION_VERBS, type Offer, sayMeant } from '../view/offers.ts';
+import { ACTION_VERBS, type Offer, sayMeant, selectionMeant } from '../view/offers.ts';
 import styles from './action-dialog.module.css';
 import { Consequences } from './consequences.tsx';
 import { ReasonField } from './reason-field.tsx';
@@ -53,7 +53,8 @@ export function ActionDialog({
     setSending(true);
     setFailure(null);
     try {
-      setOutcome(await api.act(run.id, { ...action, reason: form.reason.trim() }));
+      const meant = selectionMeant(action, preview);
+      setOutcome(await api.act(run.id, { ...action, on: meant, reason: form.reason.trim() }));
     } catch (error) {
       setFailure(error instanceof Error ? error : new Error(String(error)));
     } finally {

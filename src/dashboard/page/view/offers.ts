@@ -1,5 +1,5 @@
 /** What an operator is offered to do to a run, or to machines of it: only what could come of something there. */
-import type { ActionName, Selection } from '../../api/action.ts';
+import type { Action, ActionName, Preview, Selection } from '../../api/action.ts';
 import type { MachineLine, RunSummary } from '../../api/run.ts';
 import type { Role } from '../../api/session.ts';
 import { isOver, type MachineStatus } from '../status/words.ts';
@@ -13,6 +13,16 @@ export type Offer = {
   /** It deletes, stops or cannot be taken back: not among the first that a hand falls on. */
   isGrave: boolean;
 };
+
+/** What ends the way back is for the machines that were shown, not for those that land before the click. */
+export function selectionMeant(
+  { action, on }: Pick<Action, 'action' | 'on'>,
+  preview: Preview | null,
+): Selection {
+  return action === 'commit' && preview !== null && preview.machines.length > 0
+    ? { kind: 'machines', names: preview.machines }
+    : on;
+}
 
 export const ACTION_VERBS: Readonly<Record<ActionName, string>> = {
   approve: 'Approve',
